@@ -1,0 +1,1 @@
+"""Models, versions and aliases: publish, resolve, load, promote, roll back."""

@@ -1,0 +1,342 @@
+"""The model library: the whole life of a model behind one object, for notebooks, hooks and the command line alike."""
+
+from __future__ import annotations
+
+import getpass
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.model_library import aliases, journal, loading, publishing, resolving
+from airflow_provider_exia.model_library.exceptions import NotFound
+from airflow_provider_exia.model_library.loading import LoadPolicy
+from airflow_provider_exia.model_library.names import CHAMPION, check_alias, check_model_name, parse_reference
+from airflow_provider_exia.model_library.publishing import Publication, SourceFile
+from airflow_provider_exia.model_library.records import (
+    VERSIONS,
+    Action,
+    AliasState,
+    JournalEntry,
+    Lineage,
+    State,
+    Version,
+    from_document,
+)
+from airflow_provider_exia.model_library.resources import Resources
+from airflow_provider_exia.storage.documents import Query
+
+HISTORY_WINDOW = 10
+
+
+class ModelLibrary:
+    """Models, their immutable versions and their movable aliases.
+
+    :param resources: stores, clock and tokens
+    :param policy: what may be loaded
+    :param by: who acts, where a call does not say so itself
+    :param history_window: how many versions an alias can be rolled back through
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        policy: LoadPolicy | None = None,
+        by: str | None = None,
+        history_window: int = HISTORY_WINDOW,
+    ) -> None:
+        self.resources = resources
+        self.policy = policy or LoadPolicy()
+        self._by = by
+        self._history_window = history_window
+
+    def publish(
+        self,
+        model: str,
+        source: str | Path | Sequence[SourceFile],
+        *,
+        format: str,  # noqa: A002 - the field's own word
+        metrics: Mapping[str, float] | None = None,
+        lineage: Lineage | None = None,
+        input_schema: Mapping[str, str] | None = None,
+        work: str | None = None,
+    ) -> Version:
+        """Publish files as one new version; the same work with the same bytes is the version it already is.
+
+        :param source: the model's file, or several files with their roles
+        :param format: ``skops``, ``json`` or ``raw``
+        :param metrics: name to finite number
+        :param input_schema: column name to type of what the model expects
+        :param work: what makes a repetition the same work; default: the digest of the files
+        :returns: the READY version
+        :raises InvalidInput: a file, name, path, metric or format cannot be used
+        :raises OutcomeUnknown: the stores stopped answering; publish again with the same work
+        """
+        files = (SourceFile(source=Path(source)),) if isinstance(source, str | Path) else tuple(source)
+        publication = Publication(
+            model=model,
+            files=files,
+            format=format,
+            work=work,
+            metrics=metrics or {},
+            lineage=lineage or Lineage(),
+            input_schema=input_schema,
+        )
+        return publishing.publish(self.resources, publication)
+
+    def find_ready(self, model: str, work: str) -> Version | None:
+        """Return the newest READY version of a piece of work, or None: what a retry asks before it works again."""
+        return publishing.find_ready(self.resources, model, work)
+
+    def resolve(self, reference: str) -> Version:
+        """Return the version that ``name/3``, ``name@alias``, ``name@latest`` or ``name`` means now.
+
+        :raises NotFound: the model, version or alias does not exist
+        """
+        return resolving.resolve(self.resources, parse_reference(reference))
+
+    def resolve_pinned(self, reference: str, *, scope: str) -> Version:
+        """Return the version that a run uses for a reference: the one it meant at the run's first look.
+
+        :param scope: names the run
+        """
+        return resolving.resolve_pinned(self.resources, scope, reference)
+
+    def as_of(self, model: str, moment: datetime, *, alias: str = CHAMPION) -> Version:
+        """Return the version that an alias named at a moment.
+
+        :param moment: aware
+        :raises UnknownAlias: it named none then
+        """
+        if moment.tzinfo is None:
+            raise InvalidInput(f"{moment.isoformat()} has no time zone: give an aware moment, for example in UTC")
+        return resolving.resolve_at(self.resources, model, alias, moment)
+
+    def load(self, reference: str | Version) -> Any:
+        """Return the model object, its files verified first.
+
+        :raises DamagedFile: a stored file is not what was published; no loader has seen it
+        :raises FormatRefused: its format or a type in it is not allowed here
+        """
+        return self.load_version(reference)[0]
+
+    def load_version(self, reference: str | Version) -> tuple[Any, Version]:
+        """Return the model object and the version that it is."""
+        return loading.load(self.resources, lambda: self._version(reference), self.policy)
+
+    def fetch(self, reference: str | Version, folder: str | Path) -> Version:
+        """Write a version's verified files below ``folder``.
+
+        :returns: the version; each of its files lies at ``folder / file.path``
+        :raises DamagedFile: a stored file is not what was published
+        """
+        return loading.fetch(self.resources, lambda: self._version(reference), Path(folder), self.policy)
+
+    def promote(
+        self,
+        reference: str,
+        *,
+        alias: str = CHAMPION,
+        expected: int | None = None,
+        by: str | None = None,
+        reason: str = "",
+        token: str | None = None,
+        decision: str | None = None,
+    ) -> JournalEntry:
+        """Let an alias name a version.
+
+        :param reference: the version; an alias or ``latest`` in it is resolved first
+        :param expected: ``since`` of the alias on which the caller decided (0: not set); None: as it is now
+        :param by: who does it
+        :param token: under which a repetition finds its own move
+        :param decision: id of the gate's decision
+        :returns: the entry of the move
+        :raises AliasMoved: somebody moved it since ``expected``
+        :raises VersionRetired: the version is out of use
+        """
+        check_alias(alias)
+        model, number = self._target(reference)
+        decide = aliases.promotion(self.resources, model, alias, number, history_window=self._history_window)
+        signing = self._sign(by, reason, token, decision)
+        return journal.append(self.resources, model, decide, signing, alias=alias, expected=expected)
+
+    def rollback(
+        self,
+        model: str,
+        *,
+        alias: str = CHAMPION,
+        expected: int | None = None,
+        by: str | None = None,
+        reason: str = "",
+        token: str | None = None,
+    ) -> JournalEntry:
+        """Let an alias name the version it named before; twice in a row goes back two versions.
+
+        :returns: the entry; its ``version`` is the one that is live again
+        :raises NothingToRollBackTo: there is no earlier version in use
+        :raises AliasMoved: somebody moved it since ``expected``
+        """
+        check_alias(alias)
+        self._require(model)
+        decide = aliases.rollback(self.resources, model, alias)
+        signing = self._sign(by, reason, token)
+        return journal.append(self.resources, model, decide, signing, alias=alias, expected=expected)
+
+    def retire(
+        self, reference: str, *, by: str | None = None, reason: str = "", token: str | None = None
+    ) -> JournalEntry:
+        """Take a version out of use: it leaves every stack and cannot be promoted.
+
+        :raises VersionIsLive: an alias names it
+        """
+        model, number = self._target(reference)
+        decide = aliases.retirement(self.resources, model, number)
+        return journal.append(self.resources, model, decide, self._sign(by, reason, token))
+
+    def restore(
+        self, reference: str, *, by: str | None = None, reason: str = "", token: str | None = None
+    ) -> JournalEntry:
+        """Take back a retirement.
+
+        :raises NotRetired: the version is not retired
+        """
+        model, number = self._target(reference)
+        decide = aliases.restoration(self.resources, model, number)
+        return journal.append(self.resources, model, decide, self._sign(by, reason, token))
+
+    def alias(self, model: str, alias: str = CHAMPION) -> AliasState:
+        """Return where an alias stands; ``since`` 0 and an empty stack when it was never set."""
+        newest = journal.newest_entry(self.resources, check_model_name(model))
+        known = newest.aliases if newest else {}
+        return known.get(check_alias(alias), AliasState(since=0, stack=()))
+
+    def aliases(self, model: str) -> Mapping[str, AliasState]:
+        """Return all aliases of a model."""
+        newest = journal.newest_entry(self.resources, check_model_name(model))
+        return newest.aliases if newest else {}
+
+    def history(self, model: str, *, alias: str | None = None) -> list[JournalEntry]:
+        """Return the model's journal, newest first; with ``alias`` only that alias's moves."""
+        self._require(model)
+        entries = journal.entries(self.resources, model)
+        return [entry for entry in entries if alias is None or entry.alias == alias]
+
+    def models(self) -> list[str]:
+        """Return the names of all models."""
+        names: list[str] = []
+        while True:
+            # ' ' sorts below every character of a name: the next model's, not this one's.
+            after = f"{names[-1]} " if names else None
+            found = self.resources.documents.find(VERSIONS, Query(order="model", at_least=after, limit=1))
+            if not found:
+                return names
+            names.append(str(found[0]["model"]))
+
+    def versions(self, model: str) -> list[Version]:
+        """Return all versions of a model, newest first, whatever their state."""
+        self._require(model)
+        query = Query(where={"model": model}, order="number", descending=True)
+        return [from_document(Version, document) for document in self.resources.documents.find(VERSIONS, query)]
+
+    def retired(self, model: str) -> set[int]:
+        """Return the numbers of the versions that are out of use."""
+        newest_action: dict[int, Action] = {}
+        for entry in journal.entries(self.resources, check_model_name(model)):
+            newest_action.setdefault(entry.version, entry.action)
+        return {number for number, action in newest_action.items() if action in (Action.RETIRE, Action.COLLECT)}
+
+    def select(self, model: str, *, best: str, direction: Literal["lower", "higher"] = "lower") -> Version:
+        """Return the version in use with the best recorded metric; of equals the newest.
+
+        :param best: the metric's name
+        :param direction: which side is better
+        :raises NotFound: no version in use has the metric
+        """
+        if direction not in ("lower", "higher"):
+            raise InvalidInput(f"direction {direction!r}: expected 'lower' or 'higher'")
+        retired = self.retired(model)
+        candidates = [
+            version
+            for version in self.versions(model)
+            if version.state is State.READY and version.number not in retired and best in version.metrics
+        ]
+        if not candidates:
+            raise NotFound(f"no version of {model!r} in use has a metric {best!r}: publish with metrics={{{best!r}: ...}}")
+        sign = 1 if direction == "lower" else -1
+        return min(candidates, key=lambda version: (sign * version.metrics[best], -version.number))
+
+    def close(self) -> None:
+        """Release connections."""
+        self.resources.documents.close()
+        self.resources.blobs.close()
+
+    def __enter__(self) -> ModelLibrary:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _version(self, reference: str | Version) -> Version:
+        if isinstance(reference, Version):
+            return self.resolve(reference.reference)
+        return self.resolve(reference)
+
+    def _target(self, reference: str) -> tuple[str, int]:
+        """Return model and number of the version to act on; a number is not looked up, the action's rules do that."""
+        parsed = parse_reference(reference)
+        if parsed.number is not None:
+            self._require(parsed.model)
+            return parsed.model, parsed.number
+        return parsed.model, resolving.resolve(self.resources, parsed).number
+
+    def _require(self, model: str) -> None:
+        resolving.require_model(self.resources, check_model_name(model))
+
+    def _sign(
+        self, by: str | None, reason: str, token: str | None, decision: str | None = None
+    ) -> journal.Signing:
+        return journal.Signing(
+            by=by or self._by or _user(),
+            token=token or self.resources.new_token(),
+            reason=reason,
+            decision=decision,
+        )
+
+
+def open_library(
+    documents: str, *, blobs: str, policy: LoadPolicy | None = None, by: str | None = None
+) -> ModelLibrary:
+    """Open a model library outside Airflow, as in a notebook.
+
+    :param documents: URL of the document store, as in ``sqlite:////var/lib/exia/library.db``
+    :param blobs: URL of the blob store, as in ``file:///var/lib/exia/blobs``
+    :param policy: what may be loaded
+    :param by: who acts; default: the login name
+    :raises InvalidInput: there is no store of that kind
+    """
+    from airflow_provider_exia.storage.local import LocalBlobs
+    from airflow_provider_exia.storage.sql import SqlDocuments
+
+    parts = urlsplit(blobs)
+    if parts.scheme != "file" or parts.netloc or not parts.path:
+        raise InvalidInput(f"{blobs!r} is no blob store: expected a folder's URL, as in 'file:///var/lib/exia/blobs'")
+    if not documents.startswith("sqlite:"):
+        raise InvalidInput(
+            f"{documents.partition(':')[0]!r} is no document store: expected a SQLite URL, as in "
+            "'sqlite:////var/lib/exia/library.db'"
+        )
+    resources = Resources(
+        documents=SqlDocuments(documents), blobs=LocalBlobs(Path(unquote(parts.path))), new_token=lambda: uuid.uuid4().hex
+    )
+    return ModelLibrary(resources, policy=policy, by=by)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "unknown"

@@ -1,0 +1,61 @@
+"""The names that are computed from content: digests, publications and blob keys. Nothing here is read from a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.model_library.records import FileRecord, Version
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_LONGEST_PATH = 512
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one spelling of a JSON value: sorted keys, no spaces, no NaN.
+
+    :raises ValueError: NaN or infinity
+    :raises TypeError: not a JSON value
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def check_path(path: str) -> str:
+    """Return ``path`` if it can name a file inside a version.
+
+    :raises InvalidInput: it is absolute, climbs, is hidden or holds unusual characters
+    """
+    segments = path.split("/") if isinstance(path, str) else []
+    plain = all(_SEGMENT.fullmatch(segment) and not segment.startswith(".") for segment in segments)
+    if not segments or not plain or len(path) > _LONGEST_PATH:
+        raise InvalidInput(
+            f"{path!r} cannot name a file of a version: expected a relative path of letters, digits, '.', '_', '-' "
+            "without hidden or '..' segments, as in 'model.skops'"
+        )
+    return path
+
+
+def digest_of(files: Sequence[FileRecord], format_name: str) -> str:
+    """Return the SHA-256 over the list of files (path, role, sha256, size) and the format."""
+    listed = [
+        {"path": file.path, "role": file.role.value, "sha256": file.sha256, "size": file.size}
+        for file in sorted(files, key=lambda file: file.path)
+    ]
+    return hashlib.sha256(canonical_json({"files": listed, "format": format_name})).hexdigest()
+
+
+def publication_of(work: str, digest: str) -> str:
+    """Return the name of a publication: the same work with the same bytes is the same publication."""
+    return hashlib.sha256(f"{work}\n{digest}".encode()).hexdigest()
+
+
+def blob_key(prefix: str, version: Version, path: str) -> str:
+    """Return where a file of a version lies.
+
+    The number is in the key, so a late delete of an abandoned attempt cannot hit its revival.
+    """
+    return f"{prefix}/{version.model}/{version.publication}/{version.number}/{check_path(path)}"

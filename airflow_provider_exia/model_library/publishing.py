@@ -1,0 +1,222 @@
+"""Publishing: a document PENDING, the files put and read back, the document READY. A retry finishes what was begun.
+
+No step trusts that an earlier one was seen to succeed: after a conflict or a lost reply the loop reads again. Nothing
+is ever deleted here, because a write that got no answer may still land.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from airflow_provider_exia.crash_points import crash_point
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.model_library.exceptions import VersionCollected
+from airflow_provider_exia.model_library.formats import check_format
+from airflow_provider_exia.model_library.manifest import blob_key, canonical_json, check_path, digest_of, publication_of
+from airflow_provider_exia.model_library.names import check_model_name
+from airflow_provider_exia.model_library.records import (
+    VERSIONS,
+    FileRecord,
+    Lineage,
+    Role,
+    State,
+    Version,
+    from_document,
+    to_document,
+)
+from airflow_provider_exia.model_library.resources import Attempts, Resources
+from airflow_provider_exia.storage.blobs import BlobMissing, sha256_of
+from airflow_provider_exia.storage.documents import Query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file to publish.
+
+    :param source: where it lies now
+    :param path: its path inside the version; default: its name
+    :param role: what it is for
+    """
+
+    source: Path
+    path: str = ""
+    role: Role = Role.MODEL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What to publish.
+
+    :param model: the model's name
+    :param files: at least one, with exactly one of the role ``model``
+    :param format: of the file with the role ``model``
+    :param work: what makes a retry the same work; default: the digest of the files
+    :param metrics: name to finite number
+    :param lineage: where it came from
+    :param input_schema: column name to type
+    """
+
+    model: str
+    files: Sequence[SourceFile]
+    format: str
+    work: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage)
+    input_schema: Mapping[str, str] | None = None
+
+
+def publish(resources: Resources, publication: Publication) -> Version:
+    """Publish files as one new version; the same work with the same bytes returns the version it already is.
+
+    :returns: the READY version
+    :raises InvalidInput: a file is missing or empty, a name, path, metric or format cannot be used
+    :raises VersionCollected: this very publication was retired and collected
+    :raises OutcomeUnknown: the stores stopped answering; publish again with the same work
+    """
+    check_model_name(publication.model)
+    sources = _check_sources(publication)
+    wanted = _describe(resources, publication, sources)
+    attempts = Attempts(resources, operation=f"publish a version of {wanted.model}", token=wanted.work)
+    for attempt in attempts:
+        with attempt:
+            found = _read(resources, wanted)
+            if found is not None and found.state is State.READY:
+                return found
+            if found is not None and found.state is State.COLLECTED:
+                raise VersionCollected(found.reference)
+            pending = found if found is not None and found.state is State.PENDING else _start(resources, wanted, found)
+            crash_point("publish.pending-written")
+            for file in pending.files:
+                resources.blobs.put(blob_key(resources.prefix, pending, file.path), sources[file.path].source)
+                crash_point("publish.blob-written")
+            if not all(_is_stored(resources, pending, file) for file in pending.files):
+                continue
+            crash_point("publish.blobs-verified")
+            ready = _finish(resources, pending)
+            crash_point("publish.ready-written")
+            return ready
+    raise AssertionError("attempts end by an error")
+
+
+def find_ready(resources: Resources, model: str, work: str) -> Version | None:
+    """Return the newest READY version of a piece of work, or None: what a retry asks before it does the work again."""
+    newest = Query(where={"model": check_model_name(model), "work": work}, order="number", descending=True)
+    versions = (from_document(Version, document) for document in resources.documents.find(VERSIONS, newest))
+    return next((version for version in versions if version.state is State.READY), None)
+
+
+def _check_sources(publication: Publication) -> dict[str, SourceFile]:
+    sources: dict[str, SourceFile] = {}
+    for file in publication.files:
+        path = check_path(file.path or file.source.name)
+        if not file.source.is_file():
+            raise InvalidInput(f"{file.source}: no such file to publish as {path!r} of {publication.model!r}")
+        if file.source.stat().st_size == 0:
+            raise InvalidInput(f"{file.source}: the file is empty; a version needs the bytes of a model")
+        if path in sources:
+            raise InvalidInput(f"two files of {publication.model!r} have the path {path!r}: give each its own")
+        sources[path] = file
+    models = [file for file in sources.values() if file.role is Role.MODEL]
+    if len(models) != 1:
+        raise InvalidInput(
+            f"a version of {publication.model!r} needs exactly one file with the role 'model', not {len(models)}"
+        )
+    check_format(publication.format, models[0].source)
+    return sources
+
+
+def _describe(resources: Resources, publication: Publication, sources: Mapping[str, SourceFile]) -> Version:
+    """Return the version as it shall be, with no number yet."""
+    files = []
+    for path, file in sources.items():
+        with file.source.open("rb") as stream:
+            sha256, size = sha256_of(stream)
+        files.append(FileRecord(path=path, role=file.role, sha256=sha256, size=size))
+    files.sort(key=lambda file: file.path)
+    digest = digest_of(files, publication.format)
+    work = publication.work if publication.work is not None else digest
+    _check_facts(publication)
+    return Version(
+        model=publication.model,
+        number=0,
+        publication=publication_of(work, digest),
+        work=work,
+        digest=digest,
+        format=publication.format,
+        files=tuple(files),
+        state=State.PENDING,
+        metrics={name: float(value) for name, value in publication.metrics.items()},
+        lineage=publication.lineage,
+        input_schema=publication.input_schema,
+        created_at=resources.clock.now(),
+    )
+
+
+def _check_facts(publication: Publication) -> None:
+    for name, value in publication.metrics.items():
+        try:
+            canonical_json(float(value))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"metric {name!r} of {publication.model!r} is {value!r}: expected a finite number"
+            ) from error
+    for name, value in publication.lineage.parameters.items():
+        try:
+            canonical_json({name: value})
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"parameter {name!r} of {publication.model!r} is {value!r}: expected a JSON value"
+            ) from error
+
+
+def _read(resources: Resources, wanted: Version) -> Version | None:
+    key = {"model": wanted.model, "publication": wanted.publication}
+    document = resources.documents.get(VERSIONS, key)
+    return None if document is None else from_document(Version, document)
+
+
+def _start(resources: Resources, wanted: Version, abandoned: Version | None) -> Version:
+    """Write the PENDING document under a new number."""
+    number = _next_number(resources, wanted)
+    crash_point("publish.number-taken")
+    earlier = find_ready(resources, wanted.model, wanted.work)
+    pending = replace(
+        wanted,
+        number=number,
+        supersedes=earlier.number if earlier else None,
+        created_at=resources.clock.now(),
+    )
+    if abandoned is None:
+        resources.documents.insert(VERSIONS, to_document(pending))
+        return replace(pending, revision=1)
+    resources.documents.swap(VERSIONS, to_document(pending), revision=abandoned.revision)
+    return replace(pending, revision=abandoned.revision + 1)
+
+
+def _next_number(resources: Resources, wanted: Version) -> int:
+    attempts = Attempts(resources, operation=f"take a version number of {wanted.model}", token=wanted.work)
+    for attempt in attempts:
+        with attempt:
+            return resources.documents.next_number(f"versions:{wanted.model}")
+    raise AssertionError("attempts end by an error")
+
+
+def _is_stored(resources: Resources, version: Version, file: FileRecord) -> bool:
+    """Say whether the store holds the file's very bytes."""
+    key = blob_key(resources.prefix, version, file.path)
+    info = resources.blobs.stat(key)
+    if info is None or info.size != file.size:
+        return False
+    try:
+        with resources.blobs.open(key) as stream:
+            return sha256_of(stream) == (file.sha256, file.size)
+    except BlobMissing:
+        return False
+
+
+def _finish(resources: Resources, pending: Version) -> Version:
+    ready = replace(pending, state=State.READY, ready_at=resources.clock.now())
+    resources.documents.swap(VERSIONS, to_document(ready), revision=pending.revision)
+    return replace(ready, revision=pending.revision + 1)

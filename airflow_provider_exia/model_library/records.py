@@ -1,0 +1,260 @@
+"""What the model library keeps, as values; and how they become documents and come back, strictly checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, JsonValue, PlainSerializer, TypeAdapter, ValidationError
+
+from airflow_provider_exia.clock import to_text
+from airflow_provider_exia.model_library.exceptions import DamagedDocument
+from airflow_provider_exia.storage.documents import Collection, Document
+
+Record = TypeVar("Record")
+Moment = Annotated[datetime, PlainSerializer(to_text)]
+
+_STRICT = ConfigDict(strict=True, extra="forbid")
+
+
+class State(StrEnum):
+    """The life of a version's document. Being retired is a fact of the model's journal, not a state."""
+
+    PENDING = "PENDING"
+    READY = "READY"
+    ABANDONED = "ABANDONED"
+    COLLECTED = "COLLECTED"
+
+
+class Role(StrEnum):
+    """What a file of a version is for."""
+
+    MODEL = "model"
+    HOLDOUT = "holdout"
+    OTHER = "other"
+
+
+class Action(StrEnum):
+    """What an entry of a model's journal did."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    RETIRE = "retire"
+    RESTORE = "restore"
+    COLLECT = "collect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """One file of a version.
+
+    :param path: relative, plain segments
+    :param role: what it is for
+    :param sha256: of its bytes, hexadecimal
+    :param size: in bytes
+    """
+
+    path: str
+    role: Role
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a version came from.
+
+    :param as_of: event time up to which data was used
+    :param data_digest: SHA-256 of the training data
+    :param parameters: settings of the training
+    :param training_blocks: the blocks (days, customers) it was trained on; the gate refuses a holdout with one of them
+    :param dag_run: ``dag_id``, ``run_id``, ``task_id``, ``map_index`` of the task that published it
+    :param code_version: of the code that trained, as its authors count
+    :param environment: distribution name to version, with ``python``
+    :param champion: reference of the champion when training began
+    """
+
+    as_of: Moment | None = None
+    data_digest: str | None = None
+    parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    training_blocks: tuple[str, ...] | None = None
+    dag_run: Mapping[str, JsonValue] | None = None
+    code_version: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    champion: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One immutable publication of a model, as its document says.
+
+    :param model: the model's name
+    :param number: unique in the model; grows, with gaps
+    :param publication: SHA-256 over work key and digest: the same work with the same bytes is the same publication
+    :param work: what makes a retry the same work
+    :param digest: SHA-256 over the list of files and the format
+    :param format: of the file with the role ``model``
+    :param files: all its files, by path
+    :param state: only READY can be used
+    :param metrics: name to value, as measured by the training
+    :param lineage: where it came from
+    :param input_schema: column name to type of what the model expects
+    :param signature: over the manifest, where a key is configured
+    :param supersedes: number of the newest version of the same work with other bytes, for information
+    :param created_at: when the publication began
+    :param ready_at: when it became READY
+    :param revision: of the document
+    """
+
+    model: str
+    number: int
+    publication: str
+    work: str
+    digest: str
+    format: str
+    files: tuple[FileRecord, ...]
+    state: State
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage)
+    input_schema: Mapping[str, str] | None = None
+    signature: str | None = None
+    supersedes: int | None = None
+    created_at: Moment
+    ready_at: Moment | None = None
+    revision: int = 0
+
+    __pydantic_config__ = _STRICT
+
+    @property
+    def reference(self) -> str:
+        """The reference that always names this version, as in ``flight_delay/3``."""
+        return f"{self.model}/{self.number}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def file(self, role: Role) -> FileRecord | None:
+        """Return the first file with this role, or None."""
+        return next((file for file in self.files if file.role is role), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasState:
+    """Where an alias stands after a journal entry.
+
+    :param since: sequence of the alias's last move
+    :param stack: version numbers: the live one, then what a rollback returns to
+    """
+
+    since: int
+    stack: tuple[int, ...]
+
+    @property
+    def live(self) -> int:
+        """Number of the version the alias names."""
+        return self.stack[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One change of a model's aliases or of a version's standing; the newest entry is the state.
+
+    :param model: the model's name
+    :param sequence: 1, 2, 3, ... without a hole
+    :param action: what was done
+    :param version: the version it is about (for a rollback: the one returned to)
+    :param alias: the alias that moved, for promote and rollback
+    :param token: names the operation, so that a repetition finds its own entry
+    :param expected: the ``since`` on which the caller decided
+    :param by: who did it
+    :param reason: why, in words
+    :param decision: id of the gate's decision, where there was one
+    :param at: when; never earlier than the entry before
+    :param aliases: all aliases after this entry
+    :param revision: of the document
+    """
+
+    model: str
+    sequence: int
+    action: Action
+    version: int
+    alias: str | None = None
+    token: str
+    expected: int | None = None
+    by: str
+    reason: str = ""
+    decision: str | None = None
+    at: Moment
+    aliases: Mapping[str, AliasState]
+    revision: int = 0
+
+    __pydantic_config__ = _STRICT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The version that one DAG run uses wherever it names a reference.
+
+    :param scope: names the run
+    :param reference: as written in the DAG
+    :param version: the number it meant at the run's first look
+    :param revision: of the document
+    """
+
+    scope: str
+    reference: str
+    version: int
+    revision: int = 0
+
+    __pydantic_config__ = _STRICT
+
+
+VERSIONS = Collection(
+    name="versions",
+    fields={"model": str, "publication": str, "number": int, "work": str, "state": str},
+    unique=(("model", "publication"), ("model", "number")),
+    indexes=(("model", "work", "number"), ("model", "state", "number")),
+)
+MODEL_JOURNAL = Collection(
+    name="model_journal",
+    fields={"model": str, "sequence": int, "token": str, "version": int, "at": str},
+    unique=(("model", "sequence"),),
+    indexes=(("model", "token"), ("model", "version", "sequence"), ("model", "at", "sequence")),
+)
+PINS = Collection(
+    name="pins",
+    fields={"scope": str, "reference": str, "version": int},
+    unique=(("scope", "reference"),),
+)
+
+
+def to_document(record: Version | JournalEntry | Pin) -> dict[str, Any]:
+    """Return a record as the document to store."""
+    document: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
+    return document
+
+
+def from_document(kind: type[Record], document: Document) -> Record:
+    """Read a stored document, strictly: an unknown field or a value of another type is an error.
+
+    :raises DamagedDocument: it is not what this package writes
+    """
+    try:
+        record: Record = _adapter(kind).validate_json(json.dumps(document))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field_name = ".".join(str(part) for part in first["loc"])
+        raise DamagedDocument(kind=kind.__name__, field=field_name, problem=first["msg"]) from error
+    return record
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

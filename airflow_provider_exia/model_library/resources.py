@@ -1,0 +1,76 @@
+"""What every operation of the library works with, and the loop that all of them share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from airflow_provider_exia.clock import Clock, SystemClock
+from airflow_provider_exia.exceptions import OutcomeUnknown
+from airflow_provider_exia.storage.blobs import BlobStore
+from airflow_provider_exia.storage.documents import DocumentStore, StoreUnavailable, WriteConflict, WriteUnknown
+
+_LONGEST_PAUSE_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """The stores, the clock and the source of tokens.
+
+    :param documents: where facts live
+    :param blobs: where bytes live
+    :param new_token: returns a token that was never used
+    :param clock: time for records and deadlines
+    :param prefix: first segment of every blob key
+    :param patience: how long an operation goes on after conflicts and lost replies
+    """
+
+    documents: DocumentStore
+    blobs: BlobStore
+    new_token: Callable[[], str]
+    clock: Clock = field(default_factory=SystemClock)
+    prefix: str = "models"
+    patience: timedelta = timedelta(seconds=60)
+
+
+class Attempts:
+    """A loop that goes back to its reading step after a conflict or a lost reply, until a deadline.
+
+    ``for attempt in attempts: with attempt: ...`` where the body returns when it is done.
+
+    :param resources: gives clock and patience
+    :param operation: what is under way, for the error message
+    :param token: under which the operation can be repeated
+    """
+
+    def __init__(self, resources: Resources, *, operation: str, token: str) -> None:
+        self._clock = resources.clock
+        self._deadline = resources.clock.monotonic() + resources.patience.total_seconds()
+        self._operation, self._token = operation, token
+        self._unavailable: StoreUnavailable | None = None
+        self._unknown = False
+
+    def __iter__(self) -> Iterator[Attempts]:
+        pause = 0.002
+        while True:
+            yield self
+            if self._clock.monotonic() >= self._deadline:
+                if self._unavailable is not None and not self._unknown:
+                    raise self._unavailable
+                raise OutcomeUnknown(operation=self._operation, token=self._token) from self._unavailable
+            self._clock.sleep(random.uniform(0, pause))  # noqa: S311 - spreads competing writers, guards nothing
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def __enter__(self) -> None:
+        self._unavailable = None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, StoreUnavailable):
+            self._unavailable = error
+        elif isinstance(error, WriteUnknown):
+            self._unknown = True
+        elif not isinstance(error, WriteConflict):
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Documents and blobs behind two small protocols."""

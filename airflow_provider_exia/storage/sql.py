@@ -1,0 +1,267 @@
+"""Documents in a SQL database through SQLAlchemy: one table per collection, key columns beside a JSON body.
+
+On SQLite: write-ahead log, every commit synced, one writer at a time. A writer takes the lock before it does
+anything (``BEGIN IMMEDIATE``), so "busy" always means that nothing was written and is retried here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from airflow_provider_exia.crash_points import crash_point
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.storage.documents import (
+    REVISION,
+    Collection,
+    Document,
+    Query,
+    StoreRefused,
+    StoreUnavailable,
+    WriteConflict,
+    WriteUnknown,
+    field_values,
+)
+from airflow_provider_exia.storage.sql_schema import BODY, COUNTERS, constraint_name, ensure_table
+
+Result = TypeVar("Result")
+
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+_FINAL = {
+    "SQLITE_READONLY": "it is read-only",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_CANTOPEN": "it cannot be opened (does the folder exist, and may this user write there?)",
+    "SQLITE_NOTADB": "it is not a SQLite database",
+    "SQLITE_CORRUPT": "the database file is damaged",
+    "SQLITE_PERM": "no permission",
+}
+
+
+class SqlDocuments:
+    """A document store in a SQL database.
+
+    :param url: a SQLAlchemy URL with a file, as in ``sqlite:////var/lib/exia/library.db``
+    :param busy_timeout: how long to wait for another process's write before giving up
+    """
+
+    def __init__(self, url: str, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
+        self._url = make_url(url)
+        if self._url.get_backend_name() == "sqlite" and self._url.database in (None, "", ":memory:"):
+            raise InvalidInput(f"{url!r} keeps nothing: give a file, as in sqlite:////var/lib/exia/library.db")
+        self._busy_seconds = busy_timeout.total_seconds()
+        self._engine: Engine | None = None
+        self._engine_process = 0
+        self._metadata = sa.MetaData()
+        self._ready: set[str] = set()
+
+    def insert(self, collection: Collection, document: Document) -> None:
+        """Store a new document at revision 1."""
+        row = self._row(collection, document, revision=1)
+
+        def statement(connection: Connection, table: sa.Table) -> None:
+            connection.execute(table.insert().values(row))
+
+        self._write(collection, statement)
+
+    def swap(self, collection: Collection, document: Document, *, revision: int) -> None:
+        """Replace the document with the same identity if it is still at ``revision``."""
+        row = self._row(collection, document, revision=revision + 1)
+
+        def statement(connection: Connection, table: sa.Table) -> None:
+            same = [table.c[name] == row[name] for name in collection.identity]
+            changed = connection.execute(table.update().where(*same, table.c.revision == revision).values(row))
+            if changed.rowcount != 1:
+                raise WriteConflict(collection=collection.name, key=(REVISION,))
+
+        self._write(collection, statement)
+
+    def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
+        """Return the document with this unique key, or None."""
+        found = self._select(collection, lambda table: table.select().where(*_equal(table, key)).limit(1))
+        return found[0] if found else None
+
+    def find(self, collection: Collection, query: Query) -> Sequence[Document]:
+        """Return the documents that match, in order."""
+
+        def statement(table: sa.Table) -> sa.Select[Any]:
+            column = table.c[query.order]
+            chosen = table.select().where(*_equal(table, query.where))
+            if query.at_least is not None:
+                chosen = chosen.where(column >= query.at_least)
+            if query.at_most is not None:
+                chosen = chosen.where(column <= query.at_most)
+            order = [column, *(table.c[name] for name in collection.identity if name != query.order)]
+            chosen = chosen.order_by(*(part.desc() if query.descending else part.asc() for part in order))
+            return chosen.limit(query.limit)
+
+        return self._select(collection, statement)
+
+    def next_number(self, counter: str) -> int:
+        """Return a number that no earlier call for ``counter`` returned."""
+
+        def statement(connection: Connection, table: sa.Table) -> int:
+            more = table.update().where(table.c.name == counter).values(value=table.c.value + 1)
+            number = connection.execute(more.returning(table.c.value)).scalar_one_or_none()
+            if number is None:
+                connection.execute(table.insert().values(name=counter, value=1, revision=1, body="{}"))
+                return 1
+            return int(number)
+
+        try:
+            return self._write(COUNTERS, statement)
+        except WriteConflict as error:  # two first calls at once, where the database lets them run side by side
+            raise WriteUnknown(f"counter {counter!r}: another process made it at the same moment") from error
+
+    def delete(self, collection: Collection, key: Mapping[str, str | int]) -> None:
+        """Remove a document by its identity; absent is success."""
+
+        def statement(connection: Connection, table: sa.Table) -> None:
+            connection.execute(table.delete().where(*_equal(table, key)))
+
+        self._write(collection, statement)
+
+    def close(self) -> None:
+        """Release connections; the store can be used again afterwards."""
+        if self._engine is not None:
+            self._engine.dispose(close=self._engine_process == os.getpid())
+        self._engine = None
+
+    def _row(self, collection: Collection, document: Document, *, revision: int) -> dict[str, Any]:
+        body = json.dumps({**document, REVISION: revision}, sort_keys=True, allow_nan=False, separators=(",", ":"))
+        return {**field_values(collection, document), REVISION: revision, BODY: body}
+
+    def _select(self, collection: Collection, statement: Callable[[sa.Table], sa.Select[Any]]) -> list[Document]:
+        def read() -> list[Document]:
+            try:
+                table = self._table(collection)
+                with self._connect() as connection:
+                    rows = connection.execute(statement(table).with_only_columns(table.c.body))
+                    return [json.loads(row.body) for row in rows]
+            except DBAPIError as error:
+                raise self._nothing_done(error) from error
+
+        return self._retry_while_busy(read)
+
+    def _write(self, collection: Collection, statement: Callable[[Connection, sa.Table], Result]) -> Result:
+        def once() -> Result:
+            try:
+                table = self._table(collection)
+                with self._connect() as connection:
+                    self._begin(connection)
+                    result = statement(connection, table)
+                    crash_point("documents.statement-done")
+                    self._commit(connection)
+                    return result
+            except IntegrityError as error:
+                raise WriteConflict(collection=collection.name, key=_conflicting_key(collection, error)) from error
+            except DBAPIError as error:
+                raise self._nothing_done(error) from error
+
+        return self._retry_while_busy(once)
+
+    def _connect(self) -> Connection:
+        # A forked child must not use its parent's connections: SQLite's locks and server sockets do not survive a fork.
+        if self._engine is None or self._engine_process != os.getpid():
+            if self._engine is not None:
+                self._engine.dispose(close=False)
+            self._engine = self._make_engine()
+            self._engine_process = os.getpid()
+        return self._engine.connect()
+
+    def _make_engine(self) -> Engine:
+        engine = sa.create_engine(self._url)
+        if engine.dialect.name == "sqlite":
+            folder = Path(self._url.database or "").absolute().parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreRefused(f"cannot make the folder {folder}: {error.strerror}; nothing was written") from error
+            sa.event.listen(engine, "connect", self._prepare_sqlite)
+        return engine
+
+    def _prepare_sqlite(self, connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.OperationalError as error:  # not yet inside SQLAlchemy's own translation
+            raise sa.exc.OperationalError("PRAGMA", None, error) from error
+
+    def _begin(self, connection: Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.commit()
+        except DBAPIError as error:
+            if _sqlite_name(error).startswith((*_BUSY, "SQLITE_FULL")):
+                raise  # the commit record is written last, so these two say that it was not
+            raise WriteUnknown(f"{self._where}: no word whether it was committed: {error.orig}") from error
+
+    def _table(self, collection: Collection) -> sa.Table:
+        if collection.name not in self._ready:
+            with self._connect() as connection:
+                self._begin(connection)
+                ensure_table(connection, self._metadata, collection)
+                connection.commit()
+            self._ready.add(collection.name)
+        return self._metadata.tables[f"exia_{collection.name}"]
+
+    def _retry_while_busy(self, attempt: Callable[[], Result]) -> Result:
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                return attempt()
+            except _Busy as error:
+                if time.monotonic() >= deadline:
+                    raise StoreUnavailable(
+                        f"{self._where} was busy with other writers for {self._busy_seconds:g} s; nothing was written"
+                    ) from error
+                time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - spreads the writers, guards nothing
+
+    def _nothing_done(self, error: DBAPIError) -> Exception:
+        name = _sqlite_name(error)
+        if name.startswith(_BUSY):
+            return _Busy()
+        for prefix, reason in _FINAL.items():
+            if name.startswith(prefix):
+                return StoreRefused(f"{self._where}: {reason}; nothing was written")
+        return StoreUnavailable(f"{self._where}: {error.orig}")
+
+    @property
+    def _where(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+
+class _Busy(Exception):
+    """Another writer has the lock; nothing was written."""
+
+
+def _equal(table: sa.Table, values: Mapping[str, str | int]) -> list[sa.ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in values.items()]
+
+
+def _sqlite_name(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlite_errorname", ""))
+
+
+def _conflicting_key(collection: Collection, error: IntegrityError) -> tuple[str, ...]:
+    message = str(error.orig)
+    for key in collection.unique:
+        columns = ", ".join(f"exia_{collection.name}.{name}" for name in key)
+        if message.endswith(columns) or constraint_name(collection, key) in message:
+            return key
+    return collection.identity
