@@ -7,6 +7,7 @@ Each returns a function of the newest entry that says what to append, or refuses
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from airflow_provider_exia.model_library.exceptions import (
     AliasMoved,
@@ -33,9 +34,11 @@ from airflow_provider_exia.model_library.records import (
     JournalEntry,
     State,
     Version,
-    from_document,
 )
-from airflow_provider_exia.model_library.resources import Resources
+from airflow_provider_exia.storage.codec import from_document
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.resources import Resources
 
 _OUT_OF_USE = (Action.RETIRE, Action.COLLECT)
 

@@ -15,19 +15,6 @@ class ModelLibraryError(ExiaError):
     """The model library could not do what was asked."""
 
 
-class DamagedDocument(ModelLibraryError):
-    """A stored document is not what this package writes; nothing was loaded.
-
-    :param kind: what it should be
-    :param field: where it is wrong
-    :param problem: how
-    """
-
-    def __init__(self, *, kind: str, field: str, problem: str) -> None:
-        self.kind, self.field, self.problem = kind, field, problem
-        super().__init__(f"a stored {kind} is damaged at {field!r}: {problem}; it was not used")
-
-
 class DamagedFile(ModelLibraryError):
     """A stored file is not what was published; nothing was loaded.
 

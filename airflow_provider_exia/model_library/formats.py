@@ -24,10 +24,17 @@ _PICKLES = {"pickle", "pkl", "joblib", "dill", "cloudpickle"}
 class Format(Protocol):
     """One way to keep a model in a file."""
 
-    name: str
-    suffix: str
-    libraries: tuple[str, ...]
-    """Distributions whose versions matter when the file is read again."""
+    @property
+    def name(self) -> str:
+        """The word that authors and configurations use."""
+
+    @property
+    def suffix(self) -> str:
+        """How its files end."""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Distributions whose versions matter when the file is read again."""
 
     def check(self, path: Path) -> None:
         """Look, without executing or deserialising anything, whether the file can be of this format.

@@ -15,10 +15,9 @@ from airflow_provider_exia.model_library.records import (
     Action,
     AliasState,
     JournalEntry,
-    from_document,
-    to_document,
 )
 from airflow_provider_exia.model_library.resources import Attempts, Resources
+from airflow_provider_exia.storage.codec import from_document, to_document
 from airflow_provider_exia.storage.documents import Query
 
 
@@ -114,7 +113,7 @@ def newest_entry(resources: Resources, model: str) -> JournalEntry | None:
 
 def newest_entry_about(resources: Resources, model: str, version: int) -> JournalEntry | None:
     """Return the newest entry that is about one version, or None."""
-    about = {"model": model, "version": version}
+    about: dict[str, str | int] = {"model": model, "version": version}
     return _first(resources, Query(where=about, order="sequence", descending=True, limit=1))
 
 

@@ -24,9 +24,9 @@ from airflow_provider_exia.model_library.records import (
     Lineage,
     State,
     Version,
-    from_document,
 )
 from airflow_provider_exia.model_library.resources import Resources
+from airflow_provider_exia.storage.codec import from_document
 from airflow_provider_exia.storage.documents import Query
 
 HISTORY_WINDOW = 10
@@ -265,7 +265,9 @@ class ModelLibrary:
             if version.state is State.READY and version.number not in retired and best in version.metrics
         ]
         if not candidates:
-            raise NotFound(f"no version of {model!r} in use has a metric {best!r}: publish with metrics={{{best!r}: ...}}")
+            raise NotFound(
+                f"no version of {model!r} in use has a metric {best!r}: publish with metrics={{{best!r}: ...}}"
+            )
         sign = 1 if direction == "lower" else -1
         return min(candidates, key=lambda version: (sign * version.metrics[best], -version.number))
 
@@ -296,9 +298,7 @@ class ModelLibrary:
     def _require(self, model: str) -> None:
         resolving.require_model(self.resources, check_model_name(model))
 
-    def _sign(
-        self, by: str | None, reason: str, token: str | None, decision: str | None = None
-    ) -> journal.Signing:
+    def _sign(self, by: str | None, reason: str, token: str | None, decision: str | None = None) -> journal.Signing:
         return journal.Signing(
             by=by or self._by or _user(),
             token=token or self.resources.new_token(),
@@ -330,7 +330,9 @@ def open_library(
             "'sqlite:////var/lib/exia/library.db'"
         )
     resources = Resources(
-        documents=SqlDocuments(documents), blobs=LocalBlobs(Path(unquote(parts.path))), new_token=lambda: uuid.uuid4().hex
+        documents=SqlDocuments(documents),
+        blobs=LocalBlobs(Path(unquote(parts.path))),
+        new_token=lambda: uuid.uuid4().hex,
     )
     return ModelLibrary(resources, policy=policy, by=by)
 

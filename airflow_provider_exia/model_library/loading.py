@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import DamagedFile, FormatRefused, VersionCollected
 from airflow_provider_exia.model_library.formats import FORMATS, format_named
 from airflow_provider_exia.model_library.manifest import blob_key, check_path, digest_of, publication_of
 from airflow_provider_exia.model_library.records import FileRecord, Role, Version
-from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobMissing
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.resources import Resources
 
 _RESOLUTIONS = 3
 
@@ -129,7 +131,8 @@ def _fetch_file(resources: Resources, version: Version, file: FileRecord, folder
 
 def _check_bytes(version: Version, file: FileRecord, size: int, sha256: str) -> None:
     if size != file.size:
-        problem = f"{size} bytes or more instead of {file.size}" if size > file.size else f"{size} bytes, not {file.size}"
+        more = " or more" if size > file.size else ""
+        problem = f"{size} bytes{more}, not {file.size}"
         raise DamagedFile(reference=version.reference, path=file.path, problem=problem)
     if sha256 != file.sha256:
         raise DamagedFile(

@@ -6,10 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.model_library.records import FileRecord, Version
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.records import FileRecord, Version
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _LONGEST_PATH = 512

@@ -23,11 +23,10 @@ from airflow_provider_exia.model_library.records import (
     Role,
     State,
     Version,
-    from_document,
-    to_document,
 )
 from airflow_provider_exia.model_library.resources import Attempts, Resources
 from airflow_provider_exia.storage.blobs import BlobMissing, sha256_of
+from airflow_provider_exia.storage.codec import from_document, to_document
 from airflow_provider_exia.storage.documents import Query
 
 
@@ -155,12 +154,12 @@ def _describe(resources: Resources, publication: Publication, sources: Mapping[s
 
 
 def _check_facts(publication: Publication) -> None:
-    for name, value in publication.metrics.items():
+    for name, metric in publication.metrics.items():
         try:
-            canonical_json(float(value))
+            canonical_json(float(metric))
         except (TypeError, ValueError) as error:
             raise InvalidInput(
-                f"metric {name!r} of {publication.model!r} is {value!r}: expected a finite number"
+                f"metric {name!r} of {publication.model!r} is {metric!r}: expected a finite number"
             ) from error
     for name, value in publication.lineage.parameters.items():
         try:

@@ -1,25 +1,15 @@
-"""What the model library keeps, as values; and how they become documents and come back, strictly checked."""
+"""What the model library keeps, as values, and the collections that they lie in."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from functools import cache
-from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, JsonValue, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
-from airflow_provider_exia.clock import to_text
-from airflow_provider_exia.model_library.exceptions import DamagedDocument
-from airflow_provider_exia.storage.documents import Collection, Document
-
-Record = TypeVar("Record")
-Moment = Annotated[datetime, PlainSerializer(to_text)]
-
-_STRICT = ConfigDict(strict=True, extra="forbid")
+from airflow_provider_exia.storage.codec import STRICT, Moment
+from airflow_provider_exia.storage.documents import Collection
 
 
 class State(StrEnum):
@@ -128,7 +118,7 @@ class Version:
     ready_at: Moment | None = None
     revision: int = 0
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     @property
     def reference(self) -> str:
@@ -195,7 +185,7 @@ class JournalEntry:
     aliases: Mapping[str, AliasState]
     revision: int = 0
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +203,7 @@ class Pin:
     version: int
     revision: int = 0
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
 
 VERSIONS = Collection(
@@ -233,28 +223,3 @@ PINS = Collection(
     fields={"scope": str, "reference": str, "version": int},
     unique=(("scope", "reference"),),
 )
-
-
-def to_document(record: Version | JournalEntry | Pin) -> dict[str, Any]:
-    """Return a record as the document to store."""
-    document: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
-    return document
-
-
-def from_document(kind: type[Record], document: Document) -> Record:
-    """Read a stored document, strictly: an unknown field or a value of another type is an error.
-
-    :raises DamagedDocument: it is not what this package writes
-    """
-    try:
-        record: Record = _adapter(kind).validate_json(json.dumps(document))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field_name = ".".join(str(part) for part in first["loc"])
-        raise DamagedDocument(kind=kind.__name__, field=field_name, problem=first["msg"]) from error
-    return record
-
-
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

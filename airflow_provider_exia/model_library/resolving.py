@@ -17,10 +17,9 @@ from airflow_provider_exia.model_library.records import (
     Pin,
     State,
     Version,
-    from_document,
-    to_document,
 )
 from airflow_provider_exia.model_library.resources import Attempts, Resources
+from airflow_provider_exia.storage.codec import from_document, to_document
 from airflow_provider_exia.storage.documents import Query
 
 _PAGE = 20

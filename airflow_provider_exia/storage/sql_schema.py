@@ -7,12 +7,14 @@ the same one: add the missing columns, fill them from the bodies, add the missin
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from airflow_provider_exia.storage.documents import REVISION, Collection, Key, StoreRefused
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 BODY = "body"
 COUNTERS = Collection(name="counters", fields={"name": str, "value": int}, unique=(("name",),))
