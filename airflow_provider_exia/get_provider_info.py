@@ -4,6 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
+_CONNECTION_TYPE: dict[str, Any] = {
+    "connection-type": "exia",
+    "hook-class-name": "airflow_provider_exia.hooks.model_library.ModelLibraryHook",
+    "hook-name": "Exia model library",
+    "conn-fields": {
+        "documents": {
+            "label": "Documents",
+            "description": "URL of the document store, as in sqlite:////var/lib/exia/library.db; "
+            "empty (with Blobs): below $AIRFLOW_HOME/exia",
+            "schema": {"type": ["string", "null"]},
+        },
+        "blobs": {
+            "label": "Blobs",
+            "description": "URL of the blob store, as in file:///var/lib/exia/blobs",
+            "schema": {"type": ["string", "null"]},
+        },
+        "formats": {
+            "label": "Allowed formats",
+            "description": "Formats that may be loaded, separated by commas; empty: skops, json, raw",
+            "schema": {"type": ["string", "null"]},
+        },
+        "trusted_types": {
+            "label": "Trusted types",
+            "description": "Types that a skops file may hold beyond those that skops knows, separated by commas",
+            "schema": {"type": ["string", "null"], "format": "multiline"},
+        },
+        "max_bytes": {
+            "label": "Maximum size",
+            "description": "Largest version that is fetched, in bytes; empty: no limit",
+            "schema": {"type": ["integer", "null"], "minimum": 1},
+        },
+        "refuse_other_major": {
+            "label": "Refuse another major version",
+            "description": "Refuse, instead of warn, when the model was trained with another major version of its library",
+            "schema": {"type": ["boolean", "null"], "default": False},
+        },
+    },
+    "ui-field-behaviour": {"hidden-fields": ["host", "port", "login", "password", "schema"]},
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe this distribution in the terms of Airflow's ``provider_info.schema.json``.
@@ -18,4 +58,21 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": "Exia", "tags": ["machine-learning"]},
         ],
+        "hooks": [{"integration-name": "Exia", "python-modules": ["airflow_provider_exia.hooks.model_library"]}],
+        "operators": [
+            {
+                "integration-name": "Exia",
+                "python-modules": [
+                    "airflow_provider_exia.operators.model",
+                    "airflow_provider_exia.operators.model_train",
+                    "airflow_provider_exia.operators.model_gate",
+                    "airflow_provider_exia.operators.model_predict",
+                ],
+            }
+        ],
+        "task-decorators": [
+            {"name": "exia_train", "class-name": "airflow_provider_exia.decorators.exia_train.exia_train_task"},
+            {"name": "exia_predict", "class-name": "airflow_provider_exia.decorators.exia_predict.exia_predict_task"},
+        ],
+        "connection-types": [_CONNECTION_TYPE],
     }

@@ -1,0 +1,1 @@
+"""Task decorators: operators around the author's own functions."""

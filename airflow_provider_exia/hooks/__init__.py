@@ -1,0 +1,1 @@
+"""Hooks: the only place where an Airflow connection becomes an object of the domain."""

@@ -1,0 +1,58 @@
+"""What authors of DAGs import: the policy, what their functions are given and return, and ``promote_if_better``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TaskGroup, XComArg
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+from airflow_provider_exia.hooks.model_library import ModelLibraryHook
+from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
+from airflow_provider_exia.monitoring.policy import Policy
+from airflow_provider_exia.monitoring.scores import Scores
+from airflow_provider_exia.operators.model import ModelPromoteOperator
+from airflow_provider_exia.operators.model_gate import ModelGateOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.functions import Function
+
+__all__ = ["Policy", "Scores", "TrainedModel", "TrainingContext", "promote_if_better"]
+
+
+def promote_if_better(
+    challenger: Any,
+    *,
+    score: Function,
+    policy: Policy,
+    alias: str = "champion",
+    exia_conn_id: str = ModelLibraryHook.default_conn_name,
+    trusted_types: Sequence[str] = (),
+    group_id: str = "promote_if_better",
+) -> TaskGroup:
+    """Judge a newly trained version against the champion and promote it only if it is better.
+
+    A group of two ordinary tasks, ``gate`` and ``promote``; when the gate refuses, ``promote`` is skipped with the
+    numbers as its reason. After a mapped training task both are mapped too.
+
+    :param challenger: what the training task returns
+    :param score: ``score(model, data) -> Scores``, or ``"package.module:function"``
+    :param policy: minimum gain, confidence and limits
+    :param alias: the alias that the challenger wants
+    :param exia_conn_id: a connection of the type ``exia``
+    :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    :param group_id: of the task group
+    :returns: the task group
+    """
+    shared: dict[str, Any] = {"exia_conn_id": exia_conn_id, "alias": alias}
+    scoring: dict[str, Any] = {"score": score, "policy": policy, "trusted_types": tuple(trusted_types)}
+    with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
+        if isinstance(challenger, XComArg) and isinstance(getattr(challenger, "operator", None), MappedOperator):
+            gate = ModelGateOperator.partial(task_id="gate", **scoring, **shared).expand(challenger=challenger)
+            ModelPromoteOperator.partial(task_id="promote", **shared).expand(decision=gate.output)
+        else:
+            single = ModelGateOperator(task_id="gate", challenger=challenger, **scoring, **shared)
+            decision: Any = single.output  # stands for the text that it will be at run time
+            ModelPromoteOperator(task_id="promote", decision=decision, **shared)
+    return group

@@ -1,0 +1,1 @@
+"""Operators: what DAGs are made of."""

@@ -1,0 +1,61 @@
+"""What all operators of this package share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
+
+from airflow_provider_exia.exceptions import ExiaError, OutcomeUnknown
+from airflow_provider_exia.hooks.model_library import ModelLibraryHook
+from airflow_provider_exia.storage.documents import StoreUnavailable, WriteUnknown
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.library import ModelLibrary
+
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[OutcomeUnknown, StoreUnavailable, WriteUnknown],
+            action=RetryAction.RETRY,
+            reason="the outcome is not known; the same work is found again by its work key",
+        ),
+        RetryRule(exception=ExiaError, action=RetryAction.FAIL, reason="a retry cannot mend this"),
+    ]
+)
+"""How many retries there are is the task's ``retries``; errors of the author's own code follow it as usual."""
+
+
+class ExiaOperator(BaseOperator):
+    """An operator that works on the model library.
+
+    :param exia_conn_id: a connection of the type ``exia``; where it does not exist the library lies below
+        ``$AIRFLOW_HOME/exia``
+    :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    """
+
+    ui_color = "#e8f0e4"
+
+    def __init__(
+        self,
+        *,
+        exia_conn_id: str = ModelLibraryHook.default_conn_name,
+        trusted_types: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("retry_policy", RETRY_POLICY)
+        super().__init__(**kwargs)
+        self.exia_conn_id = exia_conn_id
+        self.trusted_types = tuple(trusted_types)
+
+    @cached_property
+    def hook(self) -> ModelLibraryHook:
+        """The hook, which opens the library at its first use."""
+        return ModelLibraryHook(self.exia_conn_id, trusted_types=self.trusted_types)
+
+    @property
+    def library(self) -> ModelLibrary:
+        """The model library."""
+        return self.hook.library

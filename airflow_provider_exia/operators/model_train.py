@@ -1,0 +1,192 @@
+"""Train and publish in one task, so that nothing passes between workers."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.functions import Function, code_version_of, load_function
+from airflow_provider_exia.operators.base import ExiaOperator
+from airflow_provider_exia.task_identity import event_time, run_facts, work_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import Context
+
+    from airflow_provider_exia.model_library.publishing import SourceFile
+    from airflow_provider_exia.model_library.records import Lineage, Version
+    from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
+
+
+class ModelTrainOperator(ExiaOperator):
+    """Call a training function and publish what it returns.
+
+    A retry of this task finds the version that an earlier try published and trains nothing; a cleared task trains anew.
+
+    :param model: the model's name (templated)
+    :param train: ``train(context: TrainingContext) -> TrainedModel``, or ``"package.module:function"``
+    :param format: in which to keep the returned model: ``skops``, ``json`` or ``raw``
+    :param data: path or URI of the training data (templated)
+    :param as_of: event time up to which data may be used, as ISO text (templated); default: the end of the run's data
+        interval, else when it was meant to run
+    :param parameters: settings for the training function (templated)
+    :param alias: whose present version the training function is told as champion
+    :param code_version: of the training code, as its authors count (templated); default: the SHA-256 of its file
+    :returns: the version's reference, as in ``churn/3``
+    :raises InvalidInput: what the function returned cannot be published
+    """
+
+    template_fields: Sequence[str] = ("model", "data", "as_of", "parameters", "code_version")
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        format: str,  # noqa: A002 - the field's own word
+        train: Function | None = None,
+        data: str | None = None,
+        as_of: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        alias: str = "champion",
+        code_version: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.format = format
+        self.train = train
+        self.data = data
+        self.as_of = as_of
+        self.parameters = parameters
+        self.alias = alias
+        self.code_version = code_version
+
+    def execute(self, context: Context) -> str:
+        """Find the version of an earlier try, or train and publish."""
+        work = work_key(context, self.model)
+        earlier = self.library.find_ready(self.model, work)
+        if earlier is not None:
+            self.log.info("an earlier try published %s: nothing to train", earlier.reference)
+            return earlier.reference
+        function = self._function()
+        training = self._training_context(context)
+        trained = function(training)
+        version = self._publish(trained, training, work, run_facts(context), code_version_of(function))
+        self.log.info("published %s %s", version.reference, dict(version.metrics))
+        return version.reference
+
+    def _function(self) -> Callable[[TrainingContext], Any]:
+        if self.train is None:
+            raise InvalidInput(f"{type(self).__name__} of {self.model!r}: 'train' is missing; give a function")
+        return load_function(self.train, purpose="train")
+
+    def _training_context(self, context: Context) -> TrainingContext:
+        from airflow_provider_exia.model_library.training import TrainingContext
+
+        champion = self.library.alias(self.model, self.alias)
+        return TrainingContext(
+            model=self.model,
+            as_of=_moment(self.as_of) if self.as_of else event_time(context),
+            data=self.data,
+            parameters=self.parameters or {},
+            champion=f"{self.model}/{champion.live}" if champion.stack else None,
+        )
+
+    def _publish(
+        self, trained: object, training: TrainingContext, work: str, run: dict[str, Any], code_version: str | None
+    ) -> Version:
+        from airflow_provider_exia.model_library.formats import format_named
+        from airflow_provider_exia.model_library.publishing import SourceFile
+        from airflow_provider_exia.model_library.training import TrainedModel
+
+        if not isinstance(trained, TrainedModel):
+            raise InvalidInput(
+                f"the training function of {self.model!r} returned {type(trained).__name__}: "
+                "return TrainedModel(model, metrics=..., holdout=...)"
+            )
+        data_digest = _digest(training.data)
+        chosen = format_named(self.format)
+        with tempfile.TemporaryDirectory(prefix="exia-") as folder:
+            model_file = Path(folder) / f"model{chosen.suffix}"
+            chosen.save(trained.model, model_file)
+            files = [SourceFile(source=model_file)]
+            if trained.holdout is not None:
+                files.append(_holdout_file(trained.holdout, Path(folder), data_digest))
+            return self.library.publish(
+                self.model,
+                files,
+                format=self.format,
+                metrics=trained.metrics,
+                lineage=self._lineage(trained, training, run, data_digest, code_version),
+                input_schema=trained.input_schema,
+                work=work,
+            )
+
+    def _lineage(
+        self,
+        trained: TrainedModel,
+        training: TrainingContext,
+        run: dict[str, Any],
+        data_digest: str | None,
+        code_version: str | None,
+    ) -> Lineage:
+        from airflow_provider_exia.model_library.environment import environment_of
+        from airflow_provider_exia.model_library.records import Lineage
+
+        blocks = trained.training_blocks
+        return Lineage(
+            as_of=training.as_of,
+            data_digest=data_digest,
+            parameters=training.parameters if trained.parameters is None else trained.parameters,
+            training_blocks=None if blocks is None else tuple(sorted({str(block) for block in blocks})),
+            dag_run=run,
+            code_version=self.code_version or code_version,
+            environment=environment_of(self.format),
+            champion=training.champion,
+        )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(f"as_of {text!r}: expected an ISO moment, as in '2026-03-01T00:00:00+00:00'") from error
+    if moment.tzinfo is None:
+        raise InvalidInput(f"as_of {text!r} has no time zone: write one, as in '{text}+00:00'")
+    return moment
+
+
+def _digest(data: str | None) -> str | None:
+    """Return the SHA-256 of the training data where it is a file of this machine."""
+    if data is None or not Path(data).is_file():
+        return None
+    with Path(data).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _holdout_file(holdout: Any, folder: Path, data_digest: str | None) -> SourceFile:
+    from airflow_provider_exia.model_library.publishing import SourceFile
+    from airflow_provider_exia.model_library.records import Role
+
+    if hasattr(holdout, "to_parquet"):
+        source = folder / "holdout.parquet"
+        holdout.to_parquet(source)
+        return SourceFile(source=source, role=Role.HOLDOUT)
+    if not isinstance(holdout, str | Path):
+        raise InvalidInput(
+            f"the holdout is a {type(holdout).__name__}: return a path, or a data frame that can be kept as parquet"
+        )
+    source = Path(holdout)
+    if not source.is_file():
+        raise InvalidInput(f"the holdout {str(source)!r} is not a file that this worker can read")
+    if data_digest is not None and _digest(str(source)) == data_digest:
+        raise InvalidInput(
+            f"the holdout {str(source)!r} is the training data itself: keep rows back that train() does not use"
+        )
+    return SourceFile(source=source, path=f"holdout{source.suffix}", role=Role.HOLDOUT)

@@ -1,0 +1,70 @@
+"""What a task is called in the library: its work key, its run's scope, and who acts.
+
+The functions read Airflow's task context and import nothing of Airflow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+
+def work_key(context: Mapping[str, Any], artifact: str) -> str:
+    """Return what makes a retry of this task the same work, and a cleared task new work.
+
+    A retry changes none of the parts; clearing a task, a run or a mapped index changes the run's clear number and start
+    and the task's maximum of tries; a run that was deleted and made again has another start.
+
+    :param artifact: tells apart the pieces of work of one task
+    """
+    instance, run = context["ti"], context["dag_run"]
+    parts = [
+        instance.dag_id,
+        instance.run_id,
+        instance.task_id,
+        instance.map_index,
+        artifact,
+        _text(run.start_date),
+        run.clear_number,
+        instance.max_tries,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def run_scope(context: Mapping[str, Any]) -> str:
+    """Return what names this DAG run for ever, cleared or not, and no other run that is given its id later."""
+    run = context["dag_run"]
+    parts = [run.dag_id, run.run_id, _text(run.run_after)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def by_of(context: Mapping[str, Any]) -> str:
+    """Return who acts, for journals: ``dag/run/task`` and the map index of a mapped task."""
+    instance = context["ti"]
+    mapped = "" if instance.map_index in (None, -1) else f"[{instance.map_index}]"
+    return f"{instance.dag_id}/{instance.run_id}/{instance.task_id}{mapped}"
+
+
+def run_facts(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the lineage keeps of the run that published a version."""
+    instance = context["ti"]
+    return {
+        "dag_id": instance.dag_id,
+        "run_id": instance.run_id,
+        "task_id": instance.task_id,
+        "map_index": instance.map_index,
+    }
+
+
+def event_time(context: Mapping[str, Any]) -> datetime:
+    """Return the event time of a run: the end of its data interval, else when it was meant to run."""
+    run = context["dag_run"]
+    moment: datetime = getattr(run, "data_interval_end", None) or run.run_after
+    return moment
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
