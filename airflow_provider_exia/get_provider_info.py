@@ -37,7 +37,7 @@ _CONNECTION_TYPE: dict[str, Any] = {
         },
         "refuse_other_major": {
             "label": "Refuse another major version",
-            "description": "Refuse, instead of warn, when the model was trained with another major version of its library",
+            "description": "Refuse, not warn, when the model was trained with another major version of its library",
             "schema": {"type": ["boolean", "null"], "default": False},
         },
     },
