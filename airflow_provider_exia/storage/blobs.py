@@ -46,12 +46,14 @@ class BlobInfo:
 class BlobStore(Protocol):
     """Bytes under keys of plain segments (``[A-Za-z0-9._-]+`` joined by ``/``), computed by the caller.
 
-    Any call may raise :class:`StoreUnavailable` or :class:`StoreRefused`.
+    A key is never the folder of another one. Any call may raise :class:`StoreUnavailable` or :class:`StoreRefused`,
+    and ValueError for another kind of key.
     """
 
     def put(self, key: str, source: Path) -> None:
         """Stream a file to ``key``, whole or not at all; an existing blob is replaced.
 
+        :raises InvalidInput: ``source`` cannot be read; nothing was written
         :raises WriteUnknown: nothing is known about the outcome; put again
         """
 

@@ -6,13 +6,16 @@ import errno
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from airflow_provider_exia.crash_points import crash_point
+from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobInfo, BlobMissing
 from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
 
@@ -25,8 +28,11 @@ _FINAL = {
     errno.EACCES: "no permission",
     errno.EPERM: "no permission",
     errno.ENOTDIR: "a file is in the way of a folder",
+    errno.EEXIST: "a file is in the way of a folder",
+    errno.ENAMETOOLONG: "the name is too long",
     errno.EISDIR: "a folder is in the way of a file",
 }
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class LocalBlobs:
@@ -43,56 +49,53 @@ class LocalBlobs:
         target = self._path(key)
         incoming = self.root / _INCOMING / uuid.uuid4().hex
         try:
-            _make_directory(incoming.parent)
-            _make_directory(target.parent)
-            _copy_durably(source, incoming)
-            crash_point("blob.temporary-written")
+            reader = source.open("rb")
         except OSError as error:
-            incoming.unlink(missing_ok=True)
-            raise _definite(error, f"cannot write {target}") from error
+            raise InvalidInput(f"cannot read {source} to store it: {error.strerror}; nothing was written") from error
         try:
-            os.replace(incoming, target)
-            crash_point("blob.renamed")
-            _sync_directory(target.parent)
+            with reader:
+                _make_directory(incoming.parent)
+                _make_directory(target.parent)
+                _copy_durably(reader, incoming)
+            crash_point("blob.temporary-written")
+            _put_in_place(incoming, target)
         except OSError as error:
-            raise WriteUnknown(f"no word whether {target} was written: {error.strerror}") from error
+            raise _definite(error, f"nothing was written to {target}") from error
+        finally:
+            with suppress(OSError):  # also after a task's time-out; what is left is never listed
+                incoming.unlink()
 
     def open(self, key: str) -> BinaryIO:
         """Open a blob for streaming; the caller closes it."""
         try:
             return self._path(key).open("rb")
-        except FileNotFoundError as error:
+        except _ABSENT as error:
             raise BlobMissing(key) from error
         except OSError as error:
             raise _definite(error, f"cannot read {self._path(key)}") from error
 
     def stat(self, key: str) -> BlobInfo | None:
         """Return what is known about the blob, or None."""
-        try:
-            return self._info(self._path(key))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise _definite(error, f"cannot read {self._path(key)}") from error
+        return self._info(self._path(key))
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield every blob whose key starts with ``prefix``."""
-        start = self._path(prefix.rstrip("/")) if prefix else self.root
-        for folder, names, files in os.walk(start):
-            names.sort()
-            if Path(folder) == self.root and _INCOMING in names:
-                names.remove(_INCOMING)
+        start = self._path(prefix.removesuffix("/")) if prefix else self.root
+        for folder, names, files in os.walk(start, onerror=_raise_unless_absent):
+            names[:] = sorted(name for name in names if not name.startswith("."))
             for name in sorted(files):
-                try:
-                    yield self._info(Path(folder) / name)
-                except FileNotFoundError:
-                    continue  # deleted by somebody else while we walked
+                # A hidden file is no blob: no key names it (network file systems leave some behind).
+                info = None if name.startswith(".") else self._info(Path(folder) / name)
+                if info is not None:  # not deleted by somebody else while we walked
+                    yield info
 
     def delete(self, key: str) -> None:
         """Remove a blob; absent is success."""
         path = self._path(key)
         try:
-            path.unlink(missing_ok=True)
+            path.unlink()
+        except _ABSENT:
+            pass
         except OSError as error:
             raise _definite(error, f"cannot delete {path}") from error
 
@@ -105,8 +108,15 @@ class LocalBlobs:
             raise ValueError(f"{key!r} is no blob key: segments of letters, digits, '.', '_', '-', no leading dot")
         return self.root.joinpath(*segments)
 
-    def _info(self, path: Path) -> BlobInfo:
-        facts = path.stat()
+    def _info(self, path: Path) -> BlobInfo | None:
+        try:
+            facts = path.stat()
+        except _ABSENT:
+            return None
+        except OSError as error:
+            raise _definite(error, f"cannot read {path}") from error
+        if not stat.S_ISREG(facts.st_mode):
+            return None
         return BlobInfo(
             key=path.relative_to(self.root).as_posix(),
             size=facts.st_size,
@@ -117,12 +127,29 @@ class LocalBlobs:
 def _definite(error: OSError, what: str) -> StorageError:
     """Turn an error after which nothing was written into the store's own."""
     if error.errno in _FINAL:
-        return StoreRefused(f"{what}: {_FINAL[error.errno]}; nothing was written, mend that and run again")
+        return StoreRefused(f"{what}: {_FINAL[error.errno]}; mend that and run again")
     return StoreUnavailable(f"{what}: {error.strerror or error}")
 
 
-def _copy_durably(source: Path, target: Path) -> None:
-    with source.open("rb") as reader, target.open("xb") as writer:
+def _raise_unless_absent(error: OSError) -> None:
+    """Let no folder that cannot be read pass for an empty one."""
+    if not isinstance(error, _ABSENT):
+        raise _definite(error, f"cannot list {error.filename}") from error
+
+
+def _put_in_place(incoming: Path, target: Path) -> None:
+    try:
+        os.replace(incoming, target)
+        crash_point("blob.renamed")
+        _sync_directory(target.parent)
+    except IsADirectoryError:
+        raise  # a folder is there: nothing was moved
+    except OSError as error:
+        raise WriteUnknown(f"no word whether {target} was written: {error.strerror}") from error
+
+
+def _copy_durably(reader: BinaryIO, target: Path) -> None:
+    with target.open("xb") as writer:
         shutil.copyfileobj(reader, writer, CHUNK_BYTES)
         writer.flush()
         os.fsync(writer.fileno())

@@ -10,7 +10,9 @@ import json
 import os
 import random
 import sqlite3
+import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
@@ -56,14 +58,12 @@ class SqlDocuments:
     """
 
     def __init__(self, url: str, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
-        self._url = make_url(url)
-        if self._url.get_backend_name() == "sqlite" and self._url.database in (None, "", ":memory:"):
-            raise InvalidInput(f"{url!r} keeps nothing: give a file, as in sqlite:////var/lib/exia/library.db")
+        self._url = _checked_url(url)
         self._busy_seconds = busy_timeout.total_seconds()
         self._engine: Engine | None = None
-        self._engine_process = 0
         self._metadata = sa.MetaData()
         self._ready: set[str] = set()
+        _stores.add(self)
 
     def insert(self, collection: Collection, document: Document) -> None:
         """Store a new document at revision 1."""
@@ -133,9 +133,10 @@ class SqlDocuments:
 
     def close(self) -> None:
         """Release connections; the store can be used again afterwards."""
-        if self._engine is not None:
-            self._engine.dispose(close=self._engine_process == os.getpid())
-        self._engine = None
+        with _opening:
+            if self._engine is not None:
+                self._engine.dispose()
+            self._engine = None
 
     def _row(self, collection: Collection, document: Document, *, revision: int) -> dict[str, Any]:
         body = json.dumps({**document, REVISION: revision}, sort_keys=True, allow_nan=False, separators=(",", ":"))
@@ -171,13 +172,10 @@ class SqlDocuments:
         return self._retry_while_busy(once)
 
     def _connect(self) -> Connection:
-        # A forked child must not use its parent's connections: SQLite's locks and server sockets do not survive a fork.
-        if self._engine is None or self._engine_process != os.getpid():
-            if self._engine is not None:
-                self._engine.dispose(close=False)
-            self._engine = self._make_engine()
-            self._engine_process = os.getpid()
-        return self._engine.connect()
+        with _opening:
+            if self._engine is None:
+                self._engine = self._make_engine()
+            return self._engine.connect()
 
     def _make_engine(self) -> Engine:
         engine = sa.create_engine(self._url)
@@ -212,12 +210,13 @@ class SqlDocuments:
             raise WriteUnknown(f"{self._where}: no word whether it was committed: {error.orig}") from error
 
     def _table(self, collection: Collection) -> sa.Table:
-        if collection.name not in self._ready:
-            with self._connect() as connection:
-                self._begin(connection)
-                ensure_table(connection, self._metadata, collection)
-                connection.commit()
-            self._ready.add(collection.name)
+        with _opening:
+            if collection.name not in self._ready:
+                with self._connect() as connection:
+                    self._begin(connection)
+                    ensure_table(connection, self._metadata, collection)
+                    connection.commit()
+                self._ready.add(collection.name)
         return self._metadata.tables[f"exia_{collection.name}"]
 
     def _retry_while_busy(self, attempt: Callable[[], Result]) -> Result:
@@ -248,6 +247,43 @@ class SqlDocuments:
 
 class _Busy(Exception):
     """Another writer has the lock; nothing was written."""
+
+
+_opening = threading.RLock()
+"""Held while connections are opened or closed: by one thread at a time, and never across a fork."""
+_stores: weakref.WeakSet[SqlDocuments] = weakref.WeakSet()
+
+
+def _close_before_fork() -> None:
+    """Close what is idle, so that neither side of a fork inherits an open connection.
+
+    A child that inherits one is worse than one that uses it: SQLite keeps a table of locks per process, so the child
+    opens its own connection without taking a lock, the parent's close then removes the log under it, and the child's
+    next acknowledged write is lost.
+    """
+    _opening.acquire()
+    for store in list(_stores):
+        store.close()
+
+
+os.register_at_fork(before=_close_before_fork, after_in_parent=_opening.release, after_in_child=_opening.release)
+
+
+def _checked_url(url: str) -> sa.URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        # Not the text itself: it may hold a password.
+        raise InvalidInput(
+            "the document store's address is no database URL: expected one as in sqlite:////var/lib/exia/library.db"
+        ) from error
+    database = parsed.database or ""
+    if parsed.get_backend_name() == "sqlite" and (database in ("", ":memory:") or database.startswith("file:")):
+        raise InvalidInput(
+            f"{url!r} names no plain file, and what is kept in memory is lost: give a file, as in "
+            "sqlite:////var/lib/exia/library.db"
+        )
+    return parsed
 
 
 def _equal(table: sa.Table, values: Mapping[str, str | int]) -> list[sa.ColumnElement[bool]]:

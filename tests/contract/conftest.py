@@ -1,0 +1,104 @@
+"""The backends that the contract suites run over. The next backend is one line in a table below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from airflow_provider_exia.storage.blobs import BlobStore
+from airflow_provider_exia.storage.documents import DocumentStore
+from airflow_provider_exia.storage.local import LocalBlobs
+from airflow_provider_exia.storage.sql import SqlDocuments
+
+OpenDocuments: TypeAlias = Callable[[], DocumentStore]
+"""Opens one and the same store; can be sent to another process."""
+OpenBlobs: TypeAlias = Callable[[], BlobStore]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """How a test gets at one kind of store.
+
+    :param opener: makes a fresh, empty store in a folder; returns what opens it
+    :param between_processes: another process can open the same store
+    """
+
+    opener: Callable[[Path], Callable[[], object]]
+    between_processes: bool = True
+
+
+def _sqlite(folder: Path) -> OpenDocuments:
+    return partial(SqlDocuments, f"sqlite:///{folder}/library.db")
+
+
+def _directory(folder: Path) -> OpenBlobs:
+    return partial(LocalBlobs, folder / "blobs")
+
+
+DOCUMENTS = {
+    "sqlite": Backend(_sqlite),
+}
+BLOBS = {
+    "directory": Backend(_directory),
+}
+
+
+@pytest.fixture(params=sorted(DOCUMENTS))
+def documents_backend(request: pytest.FixtureRequest) -> Backend:
+    """Each kind of document store in turn."""
+    return DOCUMENTS[request.param]
+
+
+@pytest.fixture
+def open_documents(documents_backend: Backend, tmp_path: Path) -> OpenDocuments:
+    """What opens a fresh, empty document store."""
+    return documents_backend.opener(tmp_path)  # type: ignore[return-value]
+
+
+@pytest.fixture
+def documents(open_documents: OpenDocuments) -> Iterator[DocumentStore]:
+    """A fresh, empty document store."""
+    store = open_documents()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def shared_documents(documents_backend: Backend, open_documents: OpenDocuments) -> OpenDocuments:
+    """What opens a document store in any process."""
+    if not documents_backend.between_processes:
+        pytest.skip("lives inside one process")
+    return open_documents
+
+
+@pytest.fixture(params=sorted(BLOBS))
+def blobs_backend(request: pytest.FixtureRequest) -> Backend:
+    """Each kind of blob store in turn."""
+    return BLOBS[request.param]
+
+
+@pytest.fixture
+def open_blobs(blobs_backend: Backend, tmp_path: Path) -> OpenBlobs:
+    """What opens a fresh, empty blob store."""
+    return blobs_backend.opener(tmp_path)  # type: ignore[return-value]
+
+
+@pytest.fixture
+def blobs(open_blobs: OpenBlobs) -> Iterator[BlobStore]:
+    """A fresh, empty blob store."""
+    store = open_blobs()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def shared_blobs(blobs_backend: Backend, open_blobs: OpenBlobs) -> OpenBlobs:
+    """What opens a blob store in any process."""
+    if not blobs_backend.between_processes:
+        pytest.skip("lives inside one process")
+    return open_blobs

@@ -1,0 +1,268 @@
+"""What is particular to documents in SQLite."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.storage.documents import (
+    Collection,
+    Query,
+    StoreRefused,
+    StoreUnavailable,
+    WriteConflict,
+    WriteUnknown,
+)
+from airflow_provider_exia.storage.sql import SqlDocuments
+from tests.processes import alone, obey_permissions
+
+THINGS = Collection(name="things", fields={"name": str, "rank": int}, unique=(("name",),), indexes=(("rank",),))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Where the store's file is, or will be."""
+    return tmp_path / "library.db"
+
+
+@pytest.fixture
+def documents(database: Path) -> Iterator[SqlDocuments]:
+    """A fresh store."""
+    store = SqlDocuments(f"sqlite:///{database}")
+    yield store
+    store.close()
+
+
+def pragma(documents: SqlDocuments, name: str) -> object:
+    """Ask on the store's own connection: most of these are not kept in the file."""
+    with documents._connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+
+
+def test_every_commit_is_durable_and_readers_do_not_wait_for_writers(documents: SqlDocuments) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+
+    found = {name: pragma(documents, name) for name in ("journal_mode", "synchronous", "busy_timeout")}
+
+    full = 2
+    assert found == {"journal_mode": "wal", "synchronous": full, "busy_timeout": 30_000}
+
+
+def test_every_index_of_a_collection_is_in_the_database_under_its_own_name(
+    documents: SqlDocuments, database: Path
+) -> None:
+    documents.find(THINGS, Query(order="name"))
+
+    with sqlite3.connect(database) as connection:
+        made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'exia_things'")
+        assert sorted(name for (name,) in made) == ["exia_things__name", "exia_things__rank"]
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:shared?mode=memory&cache=shared&uri=true",
+    ],
+)
+def test_a_database_in_memory_is_refused_with_what_to_give_instead(url: str) -> None:
+    with pytest.raises(InvalidInput, match=r"give a file, as in sqlite:////var/lib/exia/library\.db"):
+        SqlDocuments(url)
+
+
+@pytest.mark.parametrize("url", ["", "library.db", "sqlite:library.db", "someone:secret@server/database"])
+def test_what_is_no_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(InvalidInput, match="no database URL") as refused:
+        SqlDocuments(url)
+
+    assert "secret" not in str(refused.value)
+
+
+def test_the_folder_is_made_at_first_use(tmp_path: Path) -> None:
+    documents = SqlDocuments(f"sqlite:///{tmp_path}/not/yet/there/library.db")
+
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+
+    assert (tmp_path / "not" / "yet" / "there" / "library.db").is_file()
+    documents.close()
+
+
+def test_opening_a_store_touches_nothing(tmp_path: Path) -> None:
+    SqlDocuments(f"sqlite:///{tmp_path}/folder/library.db").close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_below_a_file_is_refused_for_good(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    documents = SqlDocuments(f"sqlite:///{tmp_path}/file/library.db")
+
+    with pytest.raises(StoreRefused, match="cannot make the folder .*file.*nothing was written"):
+        documents.insert(THINGS, {"name": "a", "rank": 1})
+
+
+def test_a_file_of_something_else_is_refused_for_good(database: Path, documents: SqlDocuments) -> None:
+    database.write_bytes(b"This is no database at all. " * 400)
+
+    with pytest.raises(StoreRefused, match=r"library\.db: it is not a SQLite database"):
+        documents.get(THINGS, {"name": "a"})
+
+
+def write_where_only_reading_is_allowed(folder: Path) -> str:
+    obey_permissions()
+    with pytest.raises(StoreRefused) as refused:
+        SqlDocuments(f"sqlite:///{folder}/library.db").insert(THINGS, {"name": "b", "rank": 1})
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["empty folder", "store in use before"])
+def test_a_read_only_folder_is_refused_for_good(documents: SqlDocuments, database: Path, filled: bool) -> None:
+    if filled:
+        documents.insert(THINGS, {"name": "a", "rank": 1})
+        documents.close()
+        database.chmod(stat.S_IRUSR)
+    database.parent.chmod(stat.S_IRUSR | stat.S_IXUSR)
+
+    try:
+        message = alone(write_where_only_reading_is_allowed, database.parent)
+    finally:
+        database.parent.chmod(stat.S_IRWXU)
+
+    assert "library.db" in message
+    assert "nothing was written" in message
+    assert "read-only" in message or "may this user write there?" in message
+
+
+def test_a_full_database_is_refused_and_keeps_what_it_had(documents: SqlDocuments) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    with documents._connect() as connection:  # the store keeps using this one connection
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(StoreRefused, match="the disk is full; nothing was written"):
+        documents.insert(THINGS, {"name": "large", "rank": 1, "text": "x" * 100_000})
+
+    assert [found["name"] for found in documents.find(THINGS, Query(order="name"))] == ["a"]
+    documents.swap(THINGS, {"name": "a", "rank": 2}, revision=1)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_really_full_disk_is_refused_and_writing_goes_on_when_there_is_room(small_disk: Path) -> None:
+    documents = SqlDocuments(f"sqlite:///{small_disk}/library.db")
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize))
+
+    with pytest.raises(StoreRefused, match="the disk is full; nothing was written"):
+        documents.insert(THINGS, {"name": "b", "rank": 1, "text": "x" * 20_000})
+    filler.unlink()
+    documents.insert(THINGS, {"name": "c", "rank": 1, "text": "x" * 20_000})
+
+    assert [found["name"] for found in documents.find(THINGS, Query(order="name"))] == ["a", "c"]
+    documents.close()
+
+
+def test_a_writer_that_is_kept_waiting_too_long_hears_that_nothing_was_written(
+    documents: SqlDocuments, database: Path
+) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    impatient = SqlDocuments(f"sqlite:///{database}", busy_timeout=timedelta(milliseconds=50))
+    impatient.find(THINGS, Query(order="name"))
+    other = sqlite3.connect(database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreUnavailable, match=r"busy with other writers for 0\.05 s; nothing was written"):
+        impatient.insert(THINGS, {"name": "b", "rank": 1})
+    read_meanwhile = impatient.get(THINGS, {"name": "a"})
+    other.execute("ROLLBACK")
+
+    assert read_meanwhile is not None
+    assert impatient.get(THINGS, {"name": "b"}) is None
+    impatient.insert(THINGS, {"name": "b", "rank": 1})
+    impatient.close()
+    other.close()
+
+
+def test_a_writer_waits_for_another_one_and_then_writes(documents: SqlDocuments, database: Path) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.1, other.execute, ["COMMIT"])
+
+    release.start()
+    documents.insert(THINGS, {"name": "b", "rank": 1})
+
+    release.join()
+    assert documents.get(THINGS, {"name": "b"}) is not None
+    other.close()
+
+
+def test_a_commit_without_an_answer_is_an_unknown_outcome(
+    documents: SqlDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+
+    def no_answer(_connection: sa.engine.Connection) -> None:
+        # A disk that fails inside the commit cannot be had here.
+        failure = sqlite3.OperationalError("disk I/O error")
+        failure.sqlite_errorname = "SQLITE_IOERR_FSYNC"
+        raise sa.exc.OperationalError("COMMIT", None, failure)
+
+    monkeypatch.setattr(sa.engine.Connection, "commit", no_answer)
+
+    with pytest.raises(WriteUnknown, match="no word whether it was committed"):
+        documents.insert(THINGS, {"name": "b", "rank": 1})
+
+
+def test_two_processes_that_make_a_counter_at_once_both_get_a_number(database: Path) -> None:
+    # SQLite has one writer at a time; a database with several says that the row is there, and the caller asks again.
+    stores = [SqlDocuments(f"sqlite:///{database}") for _ in range(2)]
+
+    numbers = [store.next_number("counter") for store in stores]
+
+    assert numbers == [1, 2]
+    for store in stores:
+        store.close()
+
+
+def test_a_conflict_inside_a_write_leaves_no_lock_behind(documents: SqlDocuments, database: Path) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    with pytest.raises(WriteConflict):
+        documents.insert(THINGS, {"name": "a", "rank": 1})
+
+    other = sqlite3.connect(database, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_cannot_hold_is_refused(documents: SqlDocuments, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        documents.insert(THINGS, {"name": "a", "rank": 1, "value": value})
