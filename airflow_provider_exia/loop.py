@@ -1,21 +1,20 @@
-"""What authors of DAGs import: the policy, what their functions are given and return, and ``promote_if_better``."""
+"""What authors of DAGs import: the policy, what their functions are given and return, and ``promote_if_better``.
+
+Airflow is imported only where a DAG is made, so that train, predict and score functions stay free of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskGroup, XComArg
-from airflow.sdk.definitions.mappedoperator import MappedOperator
-
-from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
 from airflow_provider_exia.monitoring.policy import Policy
 from airflow_provider_exia.monitoring.scores import Scores
-from airflow_provider_exia.operators.model import ModelPromoteOperator
-from airflow_provider_exia.operators.model_gate import ModelGateOperator
 
 if TYPE_CHECKING:
+    from airflow.sdk import TaskGroup
+
     from airflow_provider_exia.functions import Function
 
 __all__ = ["Policy", "Scores", "TrainedModel", "TrainingContext", "promote_if_better"]
@@ -27,7 +26,7 @@ def promote_if_better(
     score: Function,
     policy: Policy,
     alias: str = "champion",
-    exia_conn_id: str = ModelLibraryHook.default_conn_name,
+    exia_conn_id: str = "exia_default",
     trusted_types: Sequence[str] = (),
     group_id: str = "promote_if_better",
 ) -> TaskGroup:
@@ -45,6 +44,12 @@ def promote_if_better(
     :param group_id: of the task group
     :returns: the task group
     """
+    from airflow.sdk import TaskGroup, XComArg
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+    from airflow_provider_exia.operators.model import ModelPromoteOperator
+    from airflow_provider_exia.operators.model_gate import ModelGateOperator
+
     shared: dict[str, Any] = {"exia_conn_id": exia_conn_id, "alias": alias}
     scoring: dict[str, Any] = {"score": score, "policy": policy, "trusted_types": tuple(trusted_types)}
     with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -63,7 +63,8 @@ def event_time(context: Mapping[str, Any]) -> datetime:
     """Return the event time of a run: the end of its data interval, else when it was meant to run."""
     run = context["dag_run"]
     moment: datetime = getattr(run, "data_interval_end", None) or run.run_after
-    return moment
+    # Airflow's moments are pendulum's, which do not do all arithmetic that a plain datetime does.
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
 
 
 def _text(moment: datetime | None) -> str | None:
