@@ -70,7 +70,7 @@ def rollback(resources: Resources, model: str, alias: str) -> Decide:
         aliases = dict(newest.aliases) if newest else {}
         if alias not in aliases:
             raise UnknownAlias(model=model, alias=alias, known=tuple(aliases))
-        stack = aliases[alias].stack[1:]
+        stack = _popped(aliases[alias].stack)
         if not stack:
             raise NothingToRollBackTo(model=model, alias=alias)
         aliases[alias] = AliasState(since=_next_sequence(newest), stack=stack)
@@ -96,11 +96,7 @@ def restoration(resources: Resources, model: str, version: int) -> Decide:
     """Take back a retirement; the version does not return to stacks."""
 
     def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
-        about = newest_entry_about(resources, model, version)
-        if about is not None and about.action is Action.COLLECT:
-            raise VersionCollected(f"{model}/{version}")
-        if about is None or about.action is not Action.RETIRE:
-            raise NotRetired(f"{model}/{version}")
+        _check_retired(resources, model, version)
         return Change(action=Action.RESTORE, version=version, aliases=newest.aliases if newest else {})
 
     return decide
@@ -145,6 +141,19 @@ def _check_not_live(model: str, version: int, aliases: Mapping[str, AliasState])
     live = [name for name, state in aliases.items() if state.live == version]
     if live:
         raise VersionIsLive(reference=f"{model}/{version}", aliases=live)
+
+
+def _check_retired(resources: Resources, model: str, version: int) -> None:
+    about = newest_entry_about(resources, model, version)
+    if about is not None and about.action is Action.COLLECT:
+        raise VersionCollected(f"{model}/{version}")
+    if about is None or about.action is not Action.RETIRE:
+        raise NotRetired(f"{model}/{version}")
+
+
+def _popped(stack: tuple[int, ...]) -> tuple[int, ...]:
+    """Take the live version off, for good: a swap would go back and forth between two versions."""
+    return stack[1:]
 
 
 def _without(version: int, aliases: Mapping[str, AliasState]) -> dict[str, AliasState]:

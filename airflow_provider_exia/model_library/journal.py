@@ -82,16 +82,13 @@ def append(
     :raises ModelLibraryError: the rules refuse, and no own entry is there or will be
     :raises OutcomeUnknown: the store stopped answering; repeat with the same token
     """
-    first_look = True
     for attempt in Attempts(resources, operation=f"change the journal of {model}", token=signing.token):
         with attempt:
-            newest = newest_entry(resources, model)
-            # Only a look *after* that reading can tell our own late write from somebody else's entry.
-            if own := _entry_with_token(resources, model, signing.token):
+            newest, own = _newest_and_own(resources, model, signing.token)
+            if own is not None:
                 return own
-            if first_look and expected is None and alias is not None:
-                expected = since_of(newest, alias)
-            first_look = False
+            if expected is None and alias is not None:
+                expected = since_of(newest, alias)  # once: what a later turn of the loop sees was not decided on
             try:
                 change = decide(newest, expected)
             except ModelLibraryError:
@@ -168,6 +165,15 @@ def _entry(
         aliases=change.aliases,
         revision=1,
     )
+
+
+def _newest_and_own(resources: Resources, model: str, token: str) -> tuple[JournalEntry | None, JournalEntry | None]:
+    """Return the newest entry and our own, in this order of reading.
+
+    Only a look *after* the newest was read can tell our own late write from somebody else's entry.
+    """
+    newest = newest_entry(resources, model)
+    return newest, _entry_with_token(resources, model, token)
 
 
 def _entry_with_token(resources: Resources, model: str, token: str) -> JournalEntry | None:

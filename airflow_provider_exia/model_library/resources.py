@@ -10,7 +10,13 @@ from datetime import timedelta
 from airflow_provider_exia.clock import Clock, SystemClock
 from airflow_provider_exia.exceptions import OutcomeUnknown
 from airflow_provider_exia.storage.blobs import BlobStore
-from airflow_provider_exia.storage.documents import DocumentStore, StoreUnavailable, WriteConflict, WriteUnknown
+from airflow_provider_exia.storage.documents import (
+    DocumentStore,
+    StoreRefused,
+    StoreUnavailable,
+    WriteConflict,
+    WriteUnknown,
+)
 
 _LONGEST_PAUSE_SECONDS = 0.25
 
@@ -69,8 +75,10 @@ class Attempts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         if isinstance(error, StoreUnavailable):
             self._unavailable = error
-        elif isinstance(error, WriteUnknown):
-            self._unknown = True
-        elif not isinstance(error, WriteConflict):
+        elif isinstance(error, WriteUnknown | WriteConflict):
+            self._unknown = True  # also after a conflict: it may be our own write that is there
+        elif isinstance(error, StoreRefused) and self._unknown:
+            raise OutcomeUnknown(operation=self._operation, token=self._token) from error
+        else:
             return False
         return True
