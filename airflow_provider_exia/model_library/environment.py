@@ -1,0 +1,21 @@
+"""What a version remembers of the machine it was trained on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from airflow_provider_exia.model_library.formats import format_named
+
+_OURS = "airflow-provider-exia"
+
+
+def environment_of(format_name: str) -> dict[str, str]:
+    """Return the versions of Python, of this package and of the format's libraries here."""
+    environment = {"python": platform.python_version()}
+    for distribution in (_OURS, *format_named(format_name).libraries):
+        try:
+            environment[distribution] = version(distribution)
+        except PackageNotFoundError:
+            continue
+    return environment
