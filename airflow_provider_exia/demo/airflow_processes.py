@@ -232,11 +232,15 @@ class RunningAirflow:
         :raises AirflowProcessFailed: something outlived being killed
         """
         try:
-            for process in self._running.values():
-                process.ask_to_stop()
+            # The API server last: a worker that ends reports to it, and asks again for long where nobody answers.
+            server = [process for name, process in self._running.items() if name == "api-server"]
+            others = [process for name, process in self._running.items() if name != "api-server"]
             deadline = time.monotonic() + STOP_SECONDS
-            for process in self._running.values():
-                process.wait_until_stopped(deadline)
+            for together in (others, server):
+                for process in together:
+                    process.ask_to_stop()
+                for process in together:
+                    process.wait_until_stopped(deadline)
         finally:
             # Reached at once by a second Ctrl-C while waiting.
             self.client.close()
