@@ -59,12 +59,12 @@ class Judgement:
         """Return the judgement in one line, with its numbers."""
         if self.champion_loss is None or self.challenger_loss is None:
             scored = (
-                "" if self.challenger_loss is None else f", its {metric} on its holdout is {self.challenger_loss:.4f}"
+                "" if self.challenger_loss is None else f", its {metric} on its holdout is {self.challenger_loss:.4g}"
             )
             return f"{self.verdict}: there was no champion to beat{scored}"
         numbers = (
-            f"{metric} {self.champion_loss:.4f} -> {self.challenger_loss:.4f}, gain {self.gain:+.4f}, "
-            f"lower bound {self.lower_bound:+.4f} ({self.rows} rows in {self.blocks} blocks)"
+            f"{metric} {self.champion_loss:.4g} -> {self.challenger_loss:.4g}, gain {self.gain:+.4g}, "
+            f"lower bound {self.lower_bound:+.4g} ({self.rows} rows in {self.blocks} blocks)"
         )
         return f"{self.verdict}: {numbers}" + (f": {'; '.join(self.reasons)}" if self.reasons else "")
 
@@ -93,6 +93,11 @@ def judge(policy: Policy, champion: Scores, challenger: Scores) -> Judgement:
         raise InvalidInput(
             f"champion and challenger were scored on different rows ({len(champion.loss)} and {len(challenger.loss)}): "
             "score() must keep every row and their order, whatever the model"
+        )
+    if champion.slices != challenger.slices:
+        raise InvalidInput(
+            "champion and challenger were scored on different slices of the same rows: "
+            "score() must make slices depend on the data and not on the model"
         )
     differences = [old - new for old, new in zip(champion.loss, challenger.loss, strict=True)]
     gain = math.fsum(differences) / len(differences)
@@ -136,13 +141,13 @@ def _reasons(
     if blocks < policy.min_blocks:
         yield f"the holdout has {blocks} blocks, at least {policy.min_blocks} are needed"
     if gain < policy.min_gain:
-        yield f"the gain {gain:+.4f} is below the minimum {policy.min_gain:+.4f}"
+        yield f"the gain {gain:+.4g} is below the minimum {policy.min_gain:+.4g}"
     if lower_bound <= 0:
-        yield f"the lower bound {lower_bound:+.4f} is not above zero: it may be chance"
+        yield f"the lower bound {lower_bound:+.4g} is not above zero: it may be chance"
     if policy.max_slice_loss is not None:
         for name, slice_gain in slice_gains.items():
             if slice_gain < -policy.max_slice_loss:
-                yield f"it is worse by {-slice_gain:.4f} where {name}, more than {policy.max_slice_loss:.4f} is allowed"
+                yield f"it is worse by {-slice_gain:.4g} where {name}, more than {policy.max_slice_loss:.4g} is allowed"
 
 
 def _sums_by(keys: Iterable[str], values: Iterable[float]) -> dict[str, tuple[float, int]]:

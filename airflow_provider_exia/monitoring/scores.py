@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ class Scores:
     :param block: one value per row; rows of one block (a day, a customer) are not independent of each other, so
         blocks, not rows, are what the gate resamples
     :param slices: name of a slicing to one value per row, as in ``{"origin": [...]}``
-    :raises InvalidInput: no rows, unequal lengths, or a loss that is not finite
+    :raises InvalidInput: no rows, unequal lengths, or a loss that is not a finite number
     """
 
     loss: Sequence[float]
@@ -28,14 +28,9 @@ class Scores:
     slices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        loss = tuple(float(value) for value in self.loss)
+        loss = tuple(_number(row, value) for row, value in enumerate(_column("loss", self.loss)))
         if not loss:
             raise InvalidInput("scores have no rows: score() was given no data, or dropped all of it")
-        wrong = next((row for row, value in enumerate(loss) if not math.isfinite(value)), None)
-        if wrong is not None:
-            raise InvalidInput(
-                f"scores have a loss of {loss[wrong]} at row {wrong}: every loss must be a finite number"
-            )
         object.__setattr__(self, "loss", loss)
         object.__setattr__(self, "block", _texts("block", self.block, len(loss)))
         object.__setattr__(
@@ -48,8 +43,24 @@ class Scores:
         return math.fsum(self.loss) / len(self.loss)
 
 
-def _texts(name: str, values: Sequence[Any], rows: int) -> tuple[str, ...]:
-    texts = tuple(str(value) for value in values)
+def _column(name: str, values: Any) -> Iterable[Any]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InvalidInput(f"scores: {name} is a {type(values).__name__}: give one value per row")
+    return values
+
+
+def _number(row: int, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(f"scores have a loss of {value} at row {row}: every loss must be a finite number")
+    return number
+
+
+def _texts(name: str, values: Any, rows: int) -> tuple[str, ...]:
+    texts = tuple(str(value) for value in _column(name, values))
     if len(texts) != rows:
         raise InvalidInput(f"scores have {rows} losses but {len(texts)} values of {name}: one per row is needed")
     return texts

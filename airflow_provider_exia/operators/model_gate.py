@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +67,7 @@ class ModelGateOperator(ExiaOperator):
                     alias=self.alias,
                     since=alias.since,
                     holdout_digest=holdout.sha256 if holdout else None,
-                    policy=asdict(self.policy),
+                    policy=self.policy.as_document(),
                     judgement=self._judge(challenger, champion),
                     at=self.library.resources.clock.now(),
                 )

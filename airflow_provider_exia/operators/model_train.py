@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_exia.model_library.publishing import SourceFile
     from airflow_provider_exia.model_library.records import Lineage, Version
     from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
 
@@ -102,7 +100,9 @@ class ModelTrainOperator(ExiaOperator):
         self, trained: object, training: TrainingContext, work: str, run: dict[str, Any], code_version: str | None
     ) -> Version:
         from airflow_provider_exia.model_library.formats import format_named
+        from airflow_provider_exia.model_library.holdout import digest_of_data, holdout_file
         from airflow_provider_exia.model_library.publishing import SourceFile
+        from airflow_provider_exia.model_library.records import Role
         from airflow_provider_exia.model_library.training import TrainedModel
 
         if not isinstance(trained, TrainedModel):
@@ -110,14 +110,15 @@ class ModelTrainOperator(ExiaOperator):
                 f"the training function of {self.model!r} returned {type(trained).__name__}: "
                 "return TrainedModel(model, metrics=..., holdout=...)"
             )
-        data_digest = _digest(training.data)
+        data_digest = digest_of_data(training.data)
         chosen = format_named(self.format)
         with tempfile.TemporaryDirectory(prefix="exia-") as folder:
             model_file = Path(folder) / f"model{chosen.suffix}"
             chosen.save(trained.model, model_file)
             files = [SourceFile(source=model_file)]
             if trained.holdout is not None:
-                files.append(_holdout_file(trained.holdout, Path(folder), data_digest))
+                source = holdout_file(trained.holdout, Path(folder), data=training.data)
+                files.append(SourceFile(source=source, path=f"holdout{source.suffix}", role=Role.HOLDOUT))
             return self.library.publish(
                 self.model,
                 files,
@@ -160,33 +161,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise InvalidInput(f"as_of {text!r} has no time zone: write one, as in '{text}+00:00'")
     return moment
-
-
-def _digest(data: str | None) -> str | None:
-    """Return the SHA-256 of the training data where it is a file of this machine."""
-    if data is None or not Path(data).is_file():
-        return None
-    with Path(data).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _holdout_file(holdout: Any, folder: Path, data_digest: str | None) -> SourceFile:
-    from airflow_provider_exia.model_library.publishing import SourceFile
-    from airflow_provider_exia.model_library.records import Role
-
-    if hasattr(holdout, "to_parquet"):
-        source = folder / "holdout.parquet"
-        holdout.to_parquet(source)
-        return SourceFile(source=source, role=Role.HOLDOUT)
-    if not isinstance(holdout, str | Path):
-        raise InvalidInput(
-            f"the holdout is a {type(holdout).__name__}: return a path, or a data frame that can be kept as parquet"
-        )
-    source = Path(holdout)
-    if not source.is_file():
-        raise InvalidInput(f"the holdout {str(source)!r} is not a file that this worker can read")
-    if data_digest is not None and _digest(str(source)) == data_digest:
-        raise InvalidInput(
-            f"the holdout {str(source)!r} is the training data itself: keep rows back that train() does not use"
-        )
-    return SourceFile(source=source, path=f"holdout{source.suffix}", role=Role.HOLDOUT)

@@ -1,0 +1,234 @@
+"""The pure decision: policy, newest entry, points and event time in; the next entry, or None, out.
+
+Nothing here reads a clock, a store or Airflow. Time is event time: a year replayed in two minutes decides what a year
+decides. A value that is not a number, is late or has too few samples is evidence of nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow_provider_exia.monitoring.bake import is_breached
+from airflow_provider_exia.monitoring.entries import Evidence, MonitorEntry
+from airflow_provider_exia.monitoring.states import MonitorState
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.monitoring.points import Point
+    from airflow_provider_exia.monitoring.policy import Policy
+
+_JUDGED_BY_EVIDENCE = (
+    MonitorState.HEALTHY,
+    MonitorState.SUSPECT,
+    MonitorState.ENDED,
+    MonitorState.ROLLED_BACK,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Which versions the points are about.
+
+    :param live: number of the version that the watched move made live; 0: none
+    :param previous: number of the version before it in the alias's stack, or None
+    """
+
+    live: int
+    previous: int | None = None
+
+
+def decide(
+    policy: Policy, entry: MonitorEntry, points: Iterable[Point], now: datetime, versions: Versions
+) -> MonitorEntry | None:
+    """Return the entry that follows, or None when nothing has changed.
+
+    A breach of a bake is not decided here: it needs a rollback, see :func:`breach`.
+
+    :param points: of this monitor, any order, repetitions allowed
+    :param now: event time of the evaluation
+    :returns: the next entry; who, when and its number are filled in by the journal
+    """
+    now = max(now, entry.event_time)
+    heard = _listen(policy, entry, points, now, versions)
+    decided = heard
+    if entry.state in _JUDGED_BY_EVIDENCE:
+        decided = _judge(policy, heard, now)
+    elif entry.state is MonitorState.CANDIDATE:
+        decided = _bake(policy, heard, now, versions)
+    changed = decided.state is not entry.state or (decided.evidence, decided.blind_since, decided.heard_at) != (
+        entry.evidence,
+        entry.blind_since,
+        entry.heard_at,
+    )
+    return replace(decided, event_time=now) if changed else None
+
+
+def breach(
+    policy: Policy, entry: MonitorEntry, points: Iterable[Point], now: datetime, versions: Versions
+) -> tuple[Evidence, ...]:
+    """Return the paired evidence on which a bake is breached, or nothing."""
+    if entry.state is not MonitorState.CANDIDATE or versions.previous is None:
+        return ()
+    heard = _listen(policy, entry, points, max(now, entry.event_time), versions)
+    return heard.evidence if is_breached(policy, heard.evidence) else ()
+
+
+def _listen(
+    policy: Policy, entry: MonitorEntry, points: Iterable[Point], now: datetime, versions: Versions
+) -> MonitorEntry:
+    """Take in new points: the window, when something was last heard, and since when nothing was."""
+    evidence = fold_evidence(policy, entry.evidence, points, now, versions)
+    heard_at = max([entry.heard_at, *(item.event_time for item in evidence)])
+    blind_since = None
+    if policy.max_age is not None and now > heard_at + policy.duration("max_age"):
+        blind_since = heard_at + policy.duration("max_age")
+    return replace(entry, evidence=evidence, heard_at=heard_at, blind_since=blind_since)
+
+
+def fold_evidence(
+    policy: Policy, evidence: Sequence[Evidence], points: Iterable[Point], now: datetime, versions: Versions
+) -> tuple[Evidence, ...]:
+    """Return the window: what was looked at before, newer points, and re-measurements of points within it.
+
+    :param evidence: the window so far
+    :returns: the newest ``policy.window`` points, oldest first
+    """
+    known = {item.event_time: item for item in evidence}
+    newest = max(known, default=None)
+    usable = [point for point in points if _is_usable(policy, point, now)]
+    for moment, point in _with_most_samples(usable, (versions.live, 0)).items():
+        value = float(point.value or 0.0)
+        if moment in known:
+            if point.samples > known[moment].samples:
+                known[moment] = replace(known[moment], value=value, samples=point.samples)
+        elif newest is None or moment > newest:
+            known[moment] = Evidence(event_time=moment, value=value, samples=point.samples)
+    if versions.previous is not None:
+        for moment, point in _with_most_samples(usable, (versions.previous,)).items():
+            if moment in known:
+                known[moment] = replace(known[moment], previous=point.value)
+    return tuple(known[moment] for moment in sorted(known)[-policy.window :])
+
+
+def is_sick(policy: Policy, evidence: Sequence[Evidence]) -> bool:
+    """Say whether enough points of the window are bad, and the last one is no sign of recovery."""
+    bad = sum(policy.is_bad(item.value) for item in evidence)
+    return bad >= policy.breaches and not policy.is_good(evidence[-1].value)
+
+
+def is_calm(policy: Policy, evidence: Sequence[Evidence]) -> bool:
+    """Say whether nothing in the window is bad, or enough of it is good again."""
+    if not any(policy.is_bad(item.value) for item in evidence):
+        return True
+    good = sum(policy.is_good(item.value) for item in evidence)
+    return policy.is_good(evidence[-1].value) and good >= policy.breaches
+
+
+def may_act_at(policy: Policy, entry: MonitorEntry) -> datetime | None:
+    """Return the event time from which another episode may be opened; None: at any time."""
+    if entry.last_action_at is None:
+        return None
+    cooldown: timedelta = policy.duration("cooldown") * int(2 ** max(entry.rejections - 1, 0))
+    return entry.last_action_at + cooldown
+
+
+def _is_usable(policy: Policy, point: Point, now: datetime) -> bool:
+    return (
+        point.metric == policy.metric
+        and point.value is not None
+        and point.samples >= policy.min_samples
+        and point.event_time <= now
+    )
+
+
+def _with_most_samples(points: Iterable[Point], versions: Sequence[int]) -> dict[datetime, Point]:
+    """Return, for each event time, the measurement of these versions that rests on most labels."""
+    chosen: dict[datetime, Point] = {}
+    for point in points:
+        if point.version not in versions:
+            continue
+        standing = chosen.get(point.event_time)
+        if standing is None or _weight(point) > _weight(standing):
+            chosen[point.event_time] = point
+    return chosen
+
+
+def _weight(point: Point) -> tuple[int, int, str]:
+    return (point.samples, point.version, point.source)
+
+
+def _judge(policy: Policy, entry: MonitorEntry, now: datetime) -> MonitorEntry:
+    evidence = entry.evidence
+    if not evidence:
+        return entry
+    if is_sick(policy, evidence) and _is_fresh(policy, entry, now):
+        earliest = may_act_at(policy, entry)
+        if earliest is None or now >= earliest:
+            return open_episode(policy, entry, now, action="degraded", reason=describe(policy, evidence))
+    if is_calm(policy, evidence):
+        return _to(entry, MonitorState.HEALTHY, "recovered", describe(policy, evidence))
+    if entry.state is MonitorState.HEALTHY and not policy.is_bad(evidence[-1].value):
+        return entry
+    return _to(entry, MonitorState.SUSPECT, "suspect", describe(policy, evidence))
+
+
+def open_episode(policy: Policy, entry: MonitorEntry, now: datetime, *, action: str, reason: str) -> MonitorEntry:
+    """Open the next episode, or halt when the budget is spent.
+
+    :param action: what the entry says happened
+    """
+    window_start = now - policy.duration("budget_window")
+    recent = tuple(moment for moment in entry.recent_actions if moment > window_start)
+    if len(recent) >= policy.budget:
+        spent = f"{len(recent)} episodes since {window_start.isoformat()}: the budget is spent, a person must resume"
+        return _to(entry, MonitorState.HALTED, "halted", f"{spent}; {reason}")
+    return replace(
+        entry,
+        state=MonitorState.DEGRADED,
+        episode=entry.episode + 1,
+        ticket=None,
+        action=action,
+        reason=reason,
+        episode_opened_at=now,
+        last_action_at=now,
+        recent_actions=(*recent, now),
+    )
+
+
+def _bake(policy: Policy, entry: MonitorEntry, now: datetime, versions: Versions) -> MonitorEntry:
+    begun = entry.bake_since or entry.event_time
+    if now - begun < policy.duration("bake"):
+        return entry
+    paired = [item for item in entry.evidence if item.previous is not None]
+    youngest = now - policy.duration("max_age") if policy.max_age is not None else None
+    if versions.previous is not None and not any(youngest is None or item.event_time >= youngest for item in paired):
+        return replace(entry, blind_since=entry.blind_since or entry.heard_at)
+    if is_breached(policy, entry.evidence):
+        return entry
+    reason = f"the bake of {policy.bake} is over with no breach in {len(paired)} paired points"
+    return replace(_to(entry, MonitorState.HEALTHY, "baked", reason), bake_since=None, evidence=entry.evidence)
+
+
+def _is_fresh(policy: Policy, entry: MonitorEntry, now: datetime) -> bool:
+    if policy.max_age is None:
+        return True
+    age: timedelta = now - entry.evidence[-1].event_time
+    return age <= policy.duration("max_age")
+
+
+def _to(entry: MonitorEntry, state: MonitorState, action: str, reason: str) -> MonitorEntry:
+    if entry.state is state:
+        return entry
+    return replace(entry, state=state, action=action, reason=reason)
+
+
+def describe(policy: Policy, evidence: Sequence[Evidence]) -> str:
+    """Return the window in words, with the thresholds."""
+    bad = sum(policy.is_bad(item.value) for item in evidence)
+    values = ", ".join(f"{item.value:.4g}" for item in evidence)
+    return (
+        f"{bad} of the last {len(evidence)} points of {policy.metric} are bad ({values}); bad from {policy.enter}, "
+        f"good from {policy.enter if policy.exit is None else policy.exit}, {policy.breaches} of {policy.window} count"
+    )

@@ -1,0 +1,104 @@
+"""What a person may ask of a monitor: retrain now, stop, resume. Each is an entry with who and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow_provider_exia.exceptions import ExiaError, InvalidInput, OutcomeUnknown
+from airflow_provider_exia.monitoring.states import RETRAIN_NOW, MonitorState
+from airflow_provider_exia.storage.documents import WriteConflict, WriteUnknown
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.monitoring.entries import MonitorEntry
+    from airflow_provider_exia.monitoring.journal import MonitorJournal
+
+_MOST_STEPS = 50
+
+
+class RequestRefused(ExiaError):
+    """The monitor's state does not allow what a person asked for."""
+
+
+def retrain_now(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
+    """Open an episode; the next evaluation triggers its training run.
+
+    :raises RequestRefused: an episode is open, a promotion is being watched, or the monitor is halted
+    """
+
+    def ask(newest: MonitorEntry) -> MonitorEntry:
+        if newest.state not in RETRAIN_NOW:
+            raise RequestRefused(
+                f"{_name(journal)} is {newest.state}: a training run can be asked for in "
+                f"{', '.join(sorted(RETRAIN_NOW))}; see 'exia monitor explain {journal.model}'"
+            )
+        return replace(
+            newest,
+            state=MonitorState.DEGRADED,
+            episode=newest.episode + 1,
+            ticket=None,
+            action="retrain asked",
+            episode_opened_at=newest.event_time,
+            last_action_at=newest.event_time,
+            recent_actions=(*newest.recent_actions, newest.event_time),
+        )
+
+    return _ask(journal, ask, by=by, reason=reason)
+
+
+def stop(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
+    """Halt a monitor until a person resumes it; it goes on listening."""
+
+    def ask(newest: MonitorEntry) -> MonitorEntry:
+        if newest.state is MonitorState.HALTED:
+            raise RequestRefused(
+                f"{_name(journal)} is halted already: 'exia monitor resume {journal.model}' resumes it"
+            )
+        return replace(newest, state=MonitorState.HALTED, action="stopped")
+
+    return _ask(journal, ask, by=by, reason=reason)
+
+
+def resume(journal: MonitorJournal, *, by: str, reason: str, bake: timedelta) -> MonitorEntry:
+    """Let a halted monitor go on: with the bake of the live version if it is not over, else healthy.
+
+    :param bake: the policy's
+    :raises RequestRefused: it is not halted
+    """
+
+    def ask(newest: MonitorEntry) -> MonitorEntry:
+        if newest.state is not MonitorState.HALTED:
+            raise RequestRefused(f"{_name(journal)} is {newest.state}, not halted: there is nothing to resume")
+        baking = newest.bake_since is not None and newest.event_time - newest.bake_since < bake
+        return replace(
+            newest,
+            state=MonitorState.CANDIDATE if baking else MonitorState.HEALTHY,
+            action="resumed",
+            rejections=0,
+            recent_actions=(),
+            evidence=newest.evidence if baking else (),
+        )
+
+    return _ask(journal, ask, by=by, reason=reason)
+
+
+def _ask(journal: MonitorJournal, ask: Callable[[MonitorEntry], MonitorEntry], *, by: str, reason: str) -> MonitorEntry:
+    if not reason.strip():
+        raise InvalidInput(f"{_name(journal)}: say why, the reason is kept in the journal")
+    for _ in range(_MOST_STEPS):
+        newest = journal.newest()
+        if newest is None:
+            raise RequestRefused(f"{_name(journal)} has no entry yet: its first evaluation makes it")
+        try:
+            return journal.append(newest, replace(ask(newest), reason=reason), by=by)
+        except WriteConflict:
+            continue
+        except WriteUnknown as error:
+            raise OutcomeUnknown(operation=f"a request to {_name(journal)}", token="(see its history)")  # noqa: S106 - no password from error
+    raise OutcomeUnknown(operation=f"a request to {_name(journal)}", token="(see its history)")  # noqa: S106 - no password
+
+
+def _name(journal: MonitorJournal) -> str:
+    return f"monitor {journal.monitor!r} of {journal.model!r}"
