@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ExiaError(Exception):
     """The root of all errors of this package."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The children make their message from keyword arguments, which pickle would not hand over: without this an
+        # error that crosses to another process breaks the pool it came from instead of being raised there.
+        return _restore, (type(self), self.args, dict(vars(self)))
+
+
+def _restore(kind: type[ExiaError], arguments: tuple[Any, ...], attributes: Mapping[str, Any]) -> ExiaError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(attributes)
+    return error
 
 
 class InvalidInput(ExiaError, ValueError):

@@ -71,7 +71,7 @@ class JsonFormat:
         """Write a JSON value."""
         try:
             path.write_bytes(canonical_json(model))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(
                 f"a model of type {type(model).__name__} cannot be written as json ({error}): "
                 "return JSON values, or choose another format"
@@ -101,7 +101,7 @@ class SkopsFormat:
         try:
             with zipfile.ZipFile(path) as archive:
                 archive.getinfo("schema.json")
-        except (zipfile.BadZipFile, KeyError) as error:
+        except Exception as error:  # for damaged archives zipfile raises much more than BadZipFile
             raise WrongFormat(
                 f"{path.name} is not a skops file (a zip archive with schema.json): write it with skops.io.dump"
             ) from error
@@ -120,7 +120,13 @@ class SkopsFormat:
     def load(self, path: Path, *, trusted_types: Sequence[str]) -> Any:
         """Read a scikit-learn model, building only known types and those on the operator's list."""
         skops = _import_quietly("skops.io", extra="sklearn", purpose="reading a skops file")
-        unknown = sorted(set(skops.get_untrusted_types(file=path)) - set(trusted_types))
+        try:
+            unknown = sorted(set(skops.get_untrusted_types(file=path)) - set(trusted_types))
+        except Exception as error:  # whatever skops stumbles over in a file that it did not write
+            raise WrongFormat(
+                f"{path.name} cannot be read as a skops file ({type(error).__name__}: {error}): write it with "
+                "skops.io.dump"
+            ) from error
         if unknown:
             raise FormatRefused(
                 f"{path.name} holds types that nobody trusts here: {', '.join(unknown)}; if they are meant to be "

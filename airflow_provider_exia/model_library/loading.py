@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import DamagedFile, FormatRefused, VersionCollected
 from airflow_provider_exia.model_library.formats import FORMATS, format_named
-from airflow_provider_exia.model_library.manifest import blob_key, check_path, digest_of, publication_of
-from airflow_provider_exia.model_library.records import FileRecord, Role, Version
+from airflow_provider_exia.model_library.manifest import blob_key, check_paths, digest_of, publication_of
+from airflow_provider_exia.model_library.names import check_model_name
+from airflow_provider_exia.model_library.records import VERSIONS, FileRecord, Role, State, Version
 from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobMissing
+from airflow_provider_exia.storage.codec import from_document
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.resources import Resources
@@ -65,6 +67,10 @@ def fetch(resources: Resources, resolve: Callable[[], Version], folder: Path, po
             for file in version.files:
                 _fetch_file(resources, version, file, folder)
         except BlobMissing as error:
+            # COLLECTED is written before the first delete: a version that is READY even now lost its file otherwise.
+            if _is_ready(resources, version):
+                problem = f"there is none at {error.key!r} in the blob store; restore it from a backup or publish again"
+                raise DamagedFile(reference=version.reference, path=file.path, problem=problem) from error
             if not remaining:
                 raise VersionCollected(version.reference) from error
         else:
@@ -95,11 +101,11 @@ def load(resources: Resources, resolve: Callable[[], Version], policy: LoadPolic
 
 def _check_manifest(version: Version, policy: LoadPolicy) -> None:
     """Refuse a document whose parts do not belong together, or whose files are too large."""
-    for file in version.files:
-        try:
-            check_path(file.path)
-        except InvalidInput as error:
-            raise DamagedFile(reference=version.reference, path=file.path, problem=str(error)) from error
+    try:
+        check_model_name(version.model)
+        check_paths(file.path for file in version.files)
+    except InvalidInput as error:
+        raise DamagedFile(reference=version.reference, path="(manifest)", problem=str(error)) from error
     digest = digest_of(version.files, version.format)
     if digest != version.digest or publication_of(version.work, digest) != version.publication:
         raise DamagedFile(reference=version.reference, path="(manifest)", problem="its list of files was changed")
@@ -127,6 +133,11 @@ def _fetch_file(resources: Resources, version: Version, file: FileRecord, folder
             os.replace(partial, target)
         finally:
             Path(partial).unlink(missing_ok=True)
+
+
+def _is_ready(resources: Resources, version: Version) -> bool:
+    document = resources.documents.get(VERSIONS, {"model": version.model, "number": version.number})
+    return document is not None and from_document(Version, document).state is State.READY
 
 
 def _check_bytes(version: Version, file: FileRecord, size: int, sha256: str) -> None:

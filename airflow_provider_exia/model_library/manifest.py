@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.exceptions import InvalidInput
@@ -39,6 +40,22 @@ def check_path(path: str) -> str:
             "without hidden or '..' segments, as in 'model.skops'"
         )
     return path
+
+
+def check_paths(paths: Iterable[str]) -> None:
+    """Refuse paths that cannot lie side by side in one folder.
+
+    :raises InvalidInput: one cannot name a file, occurs twice, or is the folder of another
+    """
+    seen: set[str] = set()
+    for path in paths:
+        if check_path(path) in seen:
+            raise InvalidInput(f"two files have the path {path!r}: give each its own")
+        seen.add(path)
+    for path in sorted(seen):
+        for folder in PurePosixPath(path).parents:
+            if str(folder) in seen:
+                raise InvalidInput(f"{str(folder)!r} cannot be a file and the folder of {path!r}: rename one of them")
 
 
 def digest_of(files: Sequence[FileRecord], format_name: str) -> str:

@@ -14,7 +14,13 @@ from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import VersionCollected
 from airflow_provider_exia.model_library.formats import check_format
-from airflow_provider_exia.model_library.manifest import blob_key, canonical_json, check_path, digest_of, publication_of
+from airflow_provider_exia.model_library.manifest import (
+    blob_key,
+    canonical_json,
+    check_paths,
+    digest_of,
+    publication_of,
+)
 from airflow_provider_exia.model_library.names import check_model_name
 from airflow_provider_exia.model_library.records import (
     VERSIONS,
@@ -91,6 +97,7 @@ def publish(resources: Resources, publication: Publication) -> Version:
                 resources.blobs.put(blob_key(resources.prefix, pending, file.path), sources[file.path].source)
                 crash_point("publish.blob-written")
             if not all(_is_stored(resources, pending, file) for file in pending.files):
+                _check_unchanged(pending, sources)
                 continue
             crash_point("publish.blobs-verified")
             ready = _finish(resources, pending)
@@ -107,16 +114,13 @@ def find_ready(resources: Resources, model: str, work: str) -> Version | None:
 
 
 def _check_sources(publication: Publication) -> dict[str, SourceFile]:
-    sources: dict[str, SourceFile] = {}
-    for file in publication.files:
-        path = check_path(file.path or file.source.name)
+    check_paths(file.path or file.source.name for file in publication.files)
+    sources = {file.path or file.source.name: file for file in publication.files}
+    for path, file in sources.items():
         if not file.source.is_file():
             raise InvalidInput(f"{file.source}: no such file to publish as {path!r} of {publication.model!r}")
         if file.source.stat().st_size == 0:
             raise InvalidInput(f"{file.source}: the file is empty; a version needs the bytes of a model")
-        if path in sources:
-            raise InvalidInput(f"two files of {publication.model!r} have the path {path!r}: give each its own")
-        sources[path] = file
     models = [file for file in sources.values() if file.role is Role.MODEL]
     if len(models) != 1:
         raise InvalidInput(
@@ -128,16 +132,11 @@ def _check_sources(publication: Publication) -> dict[str, SourceFile]:
 
 def _describe(resources: Resources, publication: Publication, sources: Mapping[str, SourceFile]) -> Version:
     """Return the version as it shall be, with no number yet."""
-    files = []
-    for path, file in sources.items():
-        with file.source.open("rb") as stream:
-            sha256, size = sha256_of(stream)
-        files.append(FileRecord(path=path, role=file.role, sha256=sha256, size=size))
-    files.sort(key=lambda file: file.path)
+    files = [_file_record(path, file) for path, file in sorted(sources.items())]
     digest = digest_of(files, publication.format)
     work = publication.work if publication.work is not None else digest
     _check_facts(publication)
-    return Version(
+    wanted = Version(
         model=publication.model,
         number=0,
         publication=publication_of(work, digest),
@@ -151,23 +150,47 @@ def _describe(resources: Resources, publication: Publication, sources: Mapping[s
         input_schema=publication.input_schema,
         created_at=resources.clock.now(),
     )
+    return from_document(Version, to_document(wanted))  # what cannot be stored is refused before a number is taken
+
+
+def _file_record(path: str, file: SourceFile) -> FileRecord:
+    with file.source.open("rb") as stream:
+        sha256, size = sha256_of(stream)
+    return FileRecord(path=path, role=file.role, sha256=sha256, size=size)
+
+
+def _check_unchanged(pending: Version, sources: Mapping[str, SourceFile]) -> None:
+    """Refuse a source that is not what it was when the publication began: its bytes will never be the stored ones."""
+    for file in pending.files:
+        source = sources[file.path]
+        if _file_record(file.path, source) != file:
+            raise InvalidInput(
+                f"{source.source}: the file changed while it was published as {pending.reference}: write it to its end "
+                "first, then publish again"
+            )
 
 
 def _check_facts(publication: Publication) -> None:
     for name, metric in publication.metrics.items():
         try:
             canonical_json(float(metric))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInput(
                 f"metric {name!r} of {publication.model!r} is {metric!r}: expected a finite number"
             ) from error
     for name, value in publication.lineage.parameters.items():
         try:
             canonical_json({name: value})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(
                 f"parameter {name!r} of {publication.model!r} is {value!r}: expected a JSON value"
             ) from error
+    as_of = publication.lineage.as_of
+    if as_of is not None and as_of.tzinfo is None:
+        raise InvalidInput(
+            f"'as_of' of {publication.model!r} is {as_of.isoformat()}, without a time zone: give an aware datetime, "
+            "for example in UTC"
+        )
 
 
 def _read(resources: Resources, wanted: Version) -> Version | None:

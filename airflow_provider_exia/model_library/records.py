@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from airflow_provider_exia.storage.codec import STRICT, Moment
 from airflow_provider_exia.storage.documents import Collection
@@ -144,7 +145,7 @@ class AliasState:
     """
 
     since: int
-    stack: tuple[int, ...]
+    stack: Annotated[tuple[int, ...], Field(min_length=1)]
 
     @property
     def live(self) -> int:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict, PlainSerializer, TypeAdapter, ValidationError
 
 from airflow_provider_exia.clock import to_text
+from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage.documents import Document, StorageError
 
 Record = TypeVar("Record")
 
-Moment = Annotated[datetime, PlainSerializer(to_text)]
+Moment = Annotated[AwareDatetime, PlainSerializer(to_text)]
 """An aware datetime, stored as text whose order is the order of time."""
 
 STRICT = ConfigDict(strict=True, extra="forbid")
@@ -37,8 +37,19 @@ class DamagedDocument(StorageError):
 
 
 def to_document(record: object) -> dict[str, Any]:
-    """Return a record (a dataclass) as the document to store."""
-    document: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
+    """Return a record (a dataclass) as the document to store; what could not be read back is never written.
+
+    :raises InvalidInput: a field holds what its type does not allow, or what JSON cannot hold
+    """
+    kind = type(record)
+    try:
+        document: dict[str, Any] = _adapter(kind).dump_python(record, mode="json", warnings=False)
+        _adapter(kind).validate_json(json.dumps(document, allow_nan=False))
+    except ValidationError as error:
+        field, problem = _first(error)
+        raise InvalidInput(f"this {kind.__name__} cannot be stored: {field!r}: {problem}") from error
+    except (TypeError, ValueError, RecursionError) as error:  # no JSON value, or a moment without a time zone
+        raise InvalidInput(f"this {kind.__name__} cannot be stored: {error}") from error
     return document
 
 
@@ -51,10 +62,14 @@ def from_document(kind: type[Record], document: Document) -> Record:
     try:
         record: Record = _adapter(kind).validate_json(json.dumps(document))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise DamagedDocument(kind=kind.__name__, field=field, problem=first["msg"]) from error
+        field, problem = _first(error)
+        raise DamagedDocument(kind=kind.__name__, field=field, problem=problem) from error
     return record
+
+
+def _first(error: ValidationError) -> tuple[str, str]:
+    first = error.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"]
 
 
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
