@@ -23,7 +23,7 @@ help: ## list the targets
 	@scripts/environment.sh $*
 
 demo: .venv/.installed-demo ## real models on real flights in a real Airflow (KEEP=1 leaves it up, DIR=folder)
-	@$(BIN)/exia demo --home "$(DIR)" $(if $(KEEP),--keep-up)
+	@$(BIN)/exia demo --folder "$(DIR)" $(if $(KEEP),--keep-up)
 
 test: .venv/.installed-dev ## every test but the longest, and the import on other Pythons
 	@scripts/check_pythons.sh

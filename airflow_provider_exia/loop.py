@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
-from airflow_provider_exia.monitoring.policy import Policy
+from airflow_provider_exia.monitoring.policy import Policy, check_monitor_name
 from airflow_provider_exia.monitoring.scores import Scores
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_exia.functions import Function
 
-__all__ = ["Policy", "Scores", "TrainedModel", "TrainingContext", "promote_if_better"]
+__all__ = ["Policy", "Scores", "TrainedModel", "TrainingContext", "promote_if_better", "watch"]
 
 
 def promote_if_better(
@@ -60,4 +60,62 @@ def promote_if_better(
             single = ModelGateOperator(task_id="gate", challenger=challenger, **scoring, **shared)
             decision: Any = single.output  # stands for the text that it will be at run time
             ModelPromoteOperator(task_id="promote", decision=decision, **shared)
+    return group
+
+
+def watch(
+    model: str,
+    *,
+    score: Function,
+    data: Any,
+    policy: Policy,
+    retrain: str,
+    alias: str = "champion",
+    monitor: str | None = None,
+    shadow: bool = False,
+    exia_conn_id: str = "exia_default",
+    trusted_types: Sequence[str] = (),
+    group_id: str = "watch",
+) -> TaskGroup:
+    """Watch a model: score it, decide what the scores mean, and trigger a training run when it is bad.
+
+    A group of three ordinary tasks, ``score``, ``evaluate`` and ``retrain``. At most one run trains for each stretch of
+    bad scores; every promotion is watched beside its predecessor and taken back when it is worse.
+
+    :param model: the model's name
+    :param score: ``score(model, data) -> Scores``, or ``"package.module:function"``
+    :param data: path or URI of labelled data: what an earlier task returns
+    :param policy: what counts as bad, for how long, and how often to act
+    :param retrain: dag_id of the training DAG
+    :param alias: the alias that is watched
+    :param monitor: the monitor's name; default: the policy's metric
+    :param shadow: decide and record, never act
+    :param exia_conn_id: a connection of the type ``exia``
+    :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    :param group_id: of the task group
+    :returns: the task group
+    """
+    from airflow.sdk import TaskGroup
+
+    from airflow_provider_exia.model_library.names import check_model_name
+    from airflow_provider_exia.operators.model_score import ModelScoreOperator
+    from airflow_provider_exia.operators.monitor import MonitorEvaluateOperator, RetrainOperator
+
+    policy.require_thresholds()
+    watched: dict[str, Any] = {
+        "model": check_model_name(model),
+        "monitor": check_monitor_name(policy.metric if monitor is None else monitor),
+        "alias": alias,
+        "policy": policy,
+        "exia_conn_id": exia_conn_id,
+    }
+    with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
+        scored = ModelScoreOperator(
+            task_id="score", score=score, data=data, trusted_types=tuple(trusted_types), **watched
+        )
+        evaluated = MonitorEvaluateOperator(task_id="evaluate", retrain=retrain, shadow=shadow, **watched)
+        triggered = RetrainOperator(
+            task_id="retrain", work=evaluated.output, retrain=retrain, exia_conn_id=exia_conn_id
+        )
+        scored >> evaluated >> triggered
     return group

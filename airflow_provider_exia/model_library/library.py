@@ -219,6 +219,10 @@ class ModelLibrary:
         newest = journal.newest_entry(self.resources, check_model_name(model))
         return newest.aliases if newest else {}
 
+    def entry(self, model: str, sequence: int) -> JournalEntry | None:
+        """Return one entry of the model's journal, or None."""
+        return journal.entry_with_sequence(self.resources, check_model_name(model), sequence)
+
     def history(self, model: str, *, alias: str | None = None) -> list[JournalEntry]:
         """Return the model's journal, newest first; with ``alias`` only that alias's moves."""
         self._require(model)

@@ -87,13 +87,11 @@ class OpenWork:
     :param run_id: computed, so that at most one such run exists
     :param monitor: the monitor's name
     :param episode: number of the episode
-    :param ticket: new for every trigger
     """
 
     run_id: str
     monitor: str
     episode: int
-    ticket: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +173,8 @@ class Evaluator:
                 self._end(entry, *ending, rejections=entry.rejections + 1)
             return None
         if entry.state is MonitorState.DEGRADED and run is RunState.ABSENT:
-            return Evaluation(entry=entry, open_work=self._open_work(entry))
+            work = OpenWork(run_id=entry.run_id, monitor=entry.monitor, episode=entry.episode)
+            return Evaluation(entry=entry, open_work=work)
         return self._decide(entry, position)
 
     def _ending(self, entry: MonitorEntry, run: RunState) -> tuple[str, str] | None:
@@ -205,14 +204,6 @@ class Evaluator:
             event_time=max(self.event_time, entry.event_time),
         )
         self._append(entry, after)
-
-    def _open_work(self, entry: MonitorEntry) -> OpenWork:
-        return OpenWork(
-            run_id=entry.run_id,
-            monitor=entry.monitor,
-            episode=entry.episode,
-            ticket=self.journal.stores.new_token(),
-        )
 
     def _undo(self, entry: MonitorEntry, evidence: Sequence[Evidence]) -> None:
         """Take back the very promotion that was watched, never a newer one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
@@ -84,6 +85,13 @@ class Policy:
         self._check_evidence()
         self._check_gate()
 
+    def require_thresholds(self) -> None:
+        """Refuse a policy that is for a gate only.
+
+        :raises InvalidInput: it does not say where bad begins
+        """
+        _check(self.enter is not None, "'enter' is missing: a monitor needs to know where bad begins")
+
     def duration(self, name: str) -> timedelta:
         """Return one of the durations as such.
 
@@ -158,6 +166,19 @@ class Policy:
         _check(self.min_blocks >= 2, f"min_blocks {self.min_blocks!r}: expected 2 or more")
         limit = self.max_slice_loss
         _check(limit is None or limit >= 0, f"max_slice_loss {limit!r}: expected 0 or more, in units of the loss")
+
+
+def check_monitor_name(name: str) -> str:
+    """Return ``name`` if it can name a monitor.
+
+    :raises InvalidInput: it cannot
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+        raise InvalidInput(
+            f"{name!r} is no monitor name: expected a lower-case letter, then at most 63 lower-case letters, digits "
+            "or '_'; give watch(..., monitor=...) where the metric's name is another"
+        )
+    return name
 
 
 def policy_of_2020(metric: str = "index") -> Policy:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_exia.exceptions import ExiaError, InvalidInput, OutcomeUnknown
+from airflow_provider_exia.exceptions import ExiaError, InvalidInput
 from airflow_provider_exia.monitoring.states import RETRAIN_NOW, MonitorState
-from airflow_provider_exia.storage.documents import WriteConflict, WriteUnknown
+from airflow_provider_exia.storage.documents import StoreUnavailable, WriteConflict
 
 if TYPE_CHECKING:
     from airflow_provider_exia.monitoring.entries import MonitorEntry
@@ -26,6 +26,7 @@ def retrain_now(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntr
     """Open an episode; the next evaluation triggers its training run.
 
     :raises RequestRefused: an episode is open, a promotion is being watched, or the monitor is halted
+    :raises WriteUnknown: no answer: look at the monitor's history before asking again
     """
 
     def ask(newest: MonitorEntry) -> MonitorEntry:
@@ -95,9 +96,7 @@ def _ask(journal: MonitorJournal, ask: Callable[[MonitorEntry], MonitorEntry], *
             return journal.append(newest, replace(ask(newest), reason=reason), by=by)
         except WriteConflict:
             continue
-        except WriteUnknown as error:
-            raise OutcomeUnknown(operation=f"a request to {_name(journal)}", token="(see its history)")  # noqa: S106 - no password from error
-    raise OutcomeUnknown(operation=f"a request to {_name(journal)}", token="(see its history)")  # noqa: S106 - no password
+    raise StoreUnavailable(f"{_name(journal)}: others kept writing to its journal; ask again")
 
 
 def _name(journal: MonitorJournal) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.operators.acceptance import request_of
 from airflow_provider_exia.operators.base import ExiaOperator
 from airflow_provider_exia.task_identity import by_of, run_facts, run_scope, work_key
 
@@ -141,13 +142,17 @@ class ModelPromoteOperator(ExiaOperator):
             self._check(decision)
         elif not self.reference:
             raise InvalidInput("ModelPromoteOperator: give a reference, a decision of the gate, or both")
+        request = request_of(context)
+        token = (
+            f"episode:{request.monitor}:{request.episode}" if request else f"{work_key(context, self.alias)}:promote"
+        )
         entry = self.library.promote(
             f"{decision.model}/{decision.challenger}" if decision else str(self.reference),
             alias=self.alias,
             expected=decision.since if decision else None,
             by=by_of(context),
             reason=self.reason or (decision.describe() if decision else ""),
-            token=f"{work_key(context, self.alias)}:promote",
+            token=token,
             decision=decision.id if decision else None,
         )
         return _report(self.log, entry)

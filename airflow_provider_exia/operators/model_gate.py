@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.functions import Function, load_function
 from airflow_provider_exia.operators.base import ExiaOperator
+from airflow_provider_exia.operators.scoring import call_score
 from airflow_provider_exia.task_identity import work_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow.sdk import Context
 
     from airflow_provider_exia.model_library.records import Version
     from airflow_provider_exia.monitoring.gate import Judgement
     from airflow_provider_exia.monitoring.policy import Policy
-    from airflow_provider_exia.monitoring.scores import Scores
 
 
 class ModelGateOperator(ExiaOperator):
@@ -93,17 +91,9 @@ class ModelGateOperator(ExiaOperator):
         with tempfile.TemporaryDirectory(prefix="exia-") as folder:
             self.library.fetch(challenger, folder)
             data = str(Path(folder) / holdout.path)
-            challenger_scores = self._scores(score, challenger.reference, data)
+            challenger_scores = call_score(score, self.library.load(challenger), data)
             check_holdout_blocks(challenger_scores, challenger.lineage.training_blocks or ())
             if champion is None:
                 return judge_first(challenger_scores)
-            champion_scores = self._scores(score, f"{challenger.model}/{champion}", data)
+            champion_scores = call_score(score, self.library.load(f"{challenger.model}/{champion}"), data)
         return judge(self.policy, champion_scores, challenger_scores)
-
-    def _scores(self, score: Callable[[Any, str], Any], reference: str, data: str) -> Scores:
-        from airflow_provider_exia.monitoring.scores import Scores
-
-        scores = score(self.library.load(reference), data)
-        if not isinstance(scores, Scores):
-            raise InvalidInput(f"score() returned {type(scores).__name__}: return Scores(loss=..., block=...)")
-        return scores

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.functions import Function, code_version_of, load_function
+from airflow_provider_exia.operators.acceptance import accept_episode
 from airflow_provider_exia.operators.base import ExiaOperator
 from airflow_provider_exia.task_identity import event_time, run_facts, work_key
 
@@ -20,17 +21,22 @@ if TYPE_CHECKING:
 
     from airflow_provider_exia.model_library.records import Lineage, Version
     from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
+    from airflow_provider_exia.monitoring.entries import MonitorEntry
 
 
 class ModelTrainOperator(ExiaOperator):
     """Call a training function and publish what it returns.
 
-    A retry of this task finds the version that an earlier try published and trains nothing; a cleared task trains anew.
+    In a run that a monitor asked for, its first act is to accept the episode, or to skip the run when another run has
+    it or it is over. A retry of this task finds the version that an earlier try published and trains nothing; a cleared
+    task trains anew.
 
     :param model: the model's name (templated)
     :param train: ``train(context: TrainingContext) -> TrainedModel``, or ``"package.module:function"``
     :param format: in which to keep the returned model: ``skops``, ``json`` or ``raw``
     :param data: path or URI of the training data (templated)
+    :param extract: ``extract(as_of) -> path``, or ``"package.module:function"``: called for the training data where
+        ``data`` is not given
     :param as_of: event time up to which data may be used, as ISO text (templated); default: the end of the run's data
         interval, else when it was meant to run
     :param parameters: settings for the training function (templated)
@@ -49,6 +55,7 @@ class ModelTrainOperator(ExiaOperator):
         format: str,  # noqa: A002 - the field's own word
         train: Function | None = None,
         data: str | None = None,
+        extract: Function | None = None,
         as_of: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         alias: str = "champion",
@@ -60,6 +67,7 @@ class ModelTrainOperator(ExiaOperator):
         self.format = format
         self.train = train
         self.data = data
+        self.extract = extract
         self.as_of = as_of
         self.parameters = parameters
         self.alias = alias
@@ -67,13 +75,14 @@ class ModelTrainOperator(ExiaOperator):
 
     def execute(self, context: Context) -> str:
         """Find the version of an earlier try, or train and publish."""
+        episode = accept_episode(self.hook, self.model, context)
         work = work_key(context, self.model)
         earlier = self.library.find_ready(self.model, work)
         if earlier is not None:
             self.log.info("an earlier try published %s: nothing to train", earlier.reference)
             return earlier.reference
         function = self._function()
-        training = self._training_context(context)
+        training = self._training_context(context, episode)
         trained = function(training)
         version = self._publish(trained, training, work, run_facts(context), code_version_of(function))
         self.log.info("published %s %s", version.reference, dict(version.metrics))
@@ -84,15 +93,23 @@ class ModelTrainOperator(ExiaOperator):
             raise InvalidInput(f"{type(self).__name__} of {self.model!r}: 'train' is missing; give a function")
         return load_function(self.train, purpose="train")
 
-    def _training_context(self, context: Context) -> TrainingContext:
+    def _training_context(self, context: Context, episode: MonitorEntry | None) -> TrainingContext:
         from airflow_provider_exia.model_library.training import TrainingContext
 
         champion = self.library.alias(self.model, self.alias)
+        if episode is not None:  # the trigger carries no date: the episode's event time is the run's
+            as_of = episode.event_time
+        else:
+            as_of = _moment(self.as_of) if self.as_of else event_time(context)
+        data = self.data
+        if data is None and self.extract is not None:
+            data = str(load_function(self.extract, purpose="extract")(as_of))
         return TrainingContext(
             model=self.model,
-            as_of=_moment(self.as_of) if self.as_of else event_time(context),
-            data=self.data,
+            as_of=as_of,
+            data=data,
             parameters=self.parameters or {},
+            episode=episode.episode if episode else None,
             champion=f"{self.model}/{champion.live}" if champion.stack else None,
         )
 

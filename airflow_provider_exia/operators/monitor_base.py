@@ -1,0 +1,48 @@
+"""What the operators of a monitor share."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_exia.hooks.monitor import MonitorHook
+from airflow_provider_exia.operators.base import ExiaOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.monitoring.evaluation import AliasPosition
+    from airflow_provider_exia.monitoring.journal import MonitorJournal
+
+
+class MonitorOperator(ExiaOperator):
+    """An operator that works on one monitor.
+
+    :param model: the model's name (templated)
+    :param monitor: the monitor's name (templated)
+    :param alias: the alias whose version is watched
+    """
+
+    def __init__(self, *, model: str, monitor: str, alias: str = "champion", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.monitor = monitor
+        self.alias = alias
+
+    @cached_property
+    def hook(self) -> MonitorHook:
+        """The hook, which opens the library at its first use."""
+        return MonitorHook(self.exia_conn_id, trusted_types=self.trusted_types)
+
+    @property
+    def journal(self) -> MonitorJournal:
+        """The monitor's journal."""
+        return self.hook.journal(self.model, self.monitor)
+
+    def position(self) -> AliasPosition:
+        """Return where the alias stands, from one entry of the model's journal and the entry of its last move."""
+        from airflow_provider_exia.monitoring.evaluation import AliasPosition
+
+        alias = self.library.alias(self.model, self.alias)
+        move = self.library.entry(self.model, alias.since) if alias.since else None
+        return AliasPosition(
+            since=alias.since, promoted=move is not None and move.action == "promote", stack=alias.stack
+        )
