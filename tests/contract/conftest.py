@@ -14,6 +14,7 @@ from airflow_provider_exia.storage.blobs import BlobStore
 from airflow_provider_exia.storage.documents import DocumentStore
 from airflow_provider_exia.storage.local import LocalBlobs
 from airflow_provider_exia.storage.sql import SqlDocuments
+from tests.simulation.stores import Memory, SimulatedBlobs, SimulatedDocuments
 
 OpenDocuments: TypeAlias = Callable[[], DocumentStore]
 """Opens one and the same store; can be sent to another process."""
@@ -40,10 +41,20 @@ def _directory(folder: Path) -> OpenBlobs:
     return partial(LocalBlobs, folder / "blobs")
 
 
+def _simulated_documents(_folder: Path) -> OpenDocuments:
+    return partial(SimulatedDocuments, Memory())
+
+
+def _simulated_blobs(_folder: Path) -> OpenBlobs:
+    return partial(SimulatedBlobs, Memory())
+
+
 DOCUMENTS = {
+    "simulated": Backend(_simulated_documents, between_processes=False),
     "sqlite": Backend(_sqlite),
 }
 BLOBS = {
+    "simulated": Backend(_simulated_blobs, between_processes=False),
     "directory": Backend(_directory),
 }
 

@@ -1,0 +1,77 @@
+"""No interleaving of two operations, with a fault at any write, breaks an invariant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations_with_replacement
+
+import pytest
+
+from tests.simulation.explorer import Report, at_random, explore
+from tests.simulation.operations import Load, Promote, Publish, Restore, Retire, Rollback
+from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, Scenario
+from tests.simulation.scheduler import Rules
+
+KINDS = [operation.kind for operation in (Publish, Promote, Rollback, Retire, Restore, Load)]
+LONG = [scenario for scenario in (*PAIRS, *ALONE) if set(scenario.pair.split(" x ")) == {"publish"}]
+"""Together more than a minute."""
+SHORT = [scenario for scenario in (*PAIRS, *ALONE) if scenario not in LONG]
+
+
+def _named(scenarios: list[Scenario] | tuple[Scenario, ...]) -> list[object]:
+    return [pytest.param(scenario, id=scenario.name) for scenario in scenarios]
+
+
+def _check(scenario: Scenario) -> Report:
+    report = explore(scenario)
+    for finding in report.findings:
+        choices = ".".join(map(str, finding.choices))
+        pytest.fail(finding.text(f"python -m tests.simulation --pair '{scenario.name}' --choices {choices}"))
+    return report
+
+
+def test_every_pair_is_there() -> None:
+    """None of the 21 pairs is forgotten."""
+    wanted = {" x ".join(pair) for pair in combinations_with_replacement(KINDS, 2)}
+    assert {scenario.pair for scenario in PAIRS} == wanted
+
+
+@pytest.mark.parametrize("scenario", _named(SHORT))
+def test_every_way_with_faults(scenario: Scenario) -> None:
+    """Everything holds, and each operation comes to its end in some run, so the check is not empty."""
+    report = _check(scenario)
+    for actor in range(len(scenario.operations)):
+        assert any(kinds[actor] == "done" for kinds in report.endings), report.endings
+
+
+@pytest.mark.parametrize("scenario", _named(LONG))
+def test_every_way_without_faults(scenario: Scenario) -> None:
+    """The long ones, first undisturbed, then a sample of what may go wrong."""
+    _check(replace(scenario, rules=Rules(faults=0)))
+    _draw(scenario, range(150))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", _named(LONG))
+def test_every_way_with_faults_of_the_long_ones(scenario: Scenario) -> None:
+    """As for the short ones."""
+    test_every_way_with_faults(scenario)
+
+
+@pytest.mark.parametrize("scenario", _named(CROWDS))
+def test_random_ways_of_a_crowd(scenario: Scenario) -> None:
+    """Three and more actors with up to four faults."""
+    _draw(scenario, range(300))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", _named(CROWDS))
+def test_many_random_ways_of_a_crowd(scenario: Scenario) -> None:
+    """As above, longer."""
+    _draw(scenario, range(300, 10_000))
+
+
+def _draw(scenario: Scenario, seeds: range) -> None:
+    for seed in seeds:
+        if finding := at_random(scenario, seed):
+            pytest.fail(finding.text(f"python -m tests.simulation --pair '{scenario.name}' --seed {seed}"))
