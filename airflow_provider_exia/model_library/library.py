@@ -326,7 +326,7 @@ def open_library(
     from airflow_provider_exia.storage.sql import SqlDocuments
 
     parts = urlsplit(blobs)
-    if parts.scheme != "file" or parts.netloc or not parts.path:
+    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
         raise InvalidInput(f"{blobs!r} is no blob store: expected a folder's URL, as in 'file:///var/lib/exia/blobs'")
     if not documents.startswith("sqlite:"):
         raise InvalidInput(

@@ -26,11 +26,11 @@ class Backend:
     """How a test gets at one kind of store.
 
     :param opener: makes a fresh, empty store in a folder; returns what opens it
-    :param between_processes: another process can open the same store
+    :param concurrent: threads and other processes can use the same store
     """
 
     opener: Callable[[Path], Callable[[], object]]
-    between_processes: bool = True
+    concurrent: bool = True
 
 
 def _sqlite(folder: Path) -> OpenDocuments:
@@ -50,11 +50,11 @@ def _simulated_blobs(_folder: Path) -> OpenBlobs:
 
 
 DOCUMENTS = {
-    "simulated": Backend(_simulated_documents, between_processes=False),
+    "simulated": Backend(_simulated_documents, concurrent=False),
     "sqlite": Backend(_sqlite),
 }
 BLOBS = {
-    "simulated": Backend(_simulated_blobs, between_processes=False),
+    "simulated": Backend(_simulated_blobs, concurrent=False),
     "directory": Backend(_directory),
 }
 
@@ -81,9 +81,9 @@ def documents(open_documents: OpenDocuments) -> Iterator[DocumentStore]:
 
 @pytest.fixture
 def shared_documents(documents_backend: Backend, open_documents: OpenDocuments) -> OpenDocuments:
-    """What opens a document store in any process."""
-    if not documents_backend.between_processes:
-        pytest.skip("lives inside one process")
+    """What opens a document store in any thread and process."""
+    if not documents_backend.concurrent:
+        pytest.skip("used by one thread at a time")
     return open_documents
 
 
@@ -109,7 +109,7 @@ def blobs(open_blobs: OpenBlobs) -> Iterator[BlobStore]:
 
 @pytest.fixture
 def shared_blobs(blobs_backend: Backend, open_blobs: OpenBlobs) -> OpenBlobs:
-    """What opens a blob store in any process."""
-    if not blobs_backend.between_processes:
-        pytest.skip("lives inside one process")
+    """What opens a blob store in any thread and process."""
+    if not blobs_backend.concurrent:
+        pytest.skip("used by one thread at a time")
     return open_blobs

@@ -332,9 +332,9 @@ def test_another_handle_sees_every_acknowledged_write(open_documents: OpenDocume
     reader.close()
 
 
-def test_threads_may_share_a_store_from_its_first_call_on(open_documents: OpenDocuments) -> None:
+def test_threads_may_share_a_store_from_its_first_call_on(shared_documents: OpenDocuments) -> None:
     start, failures = threading.Barrier(12), []
-    store = open_documents()
+    store = shared_documents()
 
     def insert(index: int) -> None:
         try:
