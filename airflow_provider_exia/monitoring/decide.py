@@ -57,12 +57,11 @@ def decide(
         decided = _judge(policy, heard, now)
     elif entry.state is MonitorState.CANDIDATE:
         decided = _bake(policy, heard, now, versions)
-    changed = decided.state is not entry.state or (decided.evidence, decided.blind_since, decided.heard_at) != (
-        entry.evidence,
-        entry.blind_since,
-        entry.heard_at,
-    )
-    return replace(decided, event_time=now) if changed else None
+    if decided.state is not entry.state:
+        return replace(decided, event_time=now)
+    if (decided.evidence, decided.blind_since) == (entry.evidence, entry.blind_since):
+        return None
+    return replace(decided, event_time=now, action="heard", reason=describe(policy, decided.evidence))
 
 
 def breach(
@@ -226,6 +225,8 @@ def _to(entry: MonitorEntry, state: MonitorState, action: str, reason: str) -> M
 
 def describe(policy: Policy, evidence: Sequence[Evidence]) -> str:
     """Return the window in words, with the thresholds."""
+    if not evidence:
+        return f"no point of {policy.metric} yet"
     bad = sum(policy.is_bad(item.value) for item in evidence)
     values = ", ".join(f"{item.value:.4g}" for item in evidence)
     return (

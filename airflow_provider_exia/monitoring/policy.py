@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -72,7 +73,10 @@ class Policy:
     max_slice_loss: float | None = None
 
     def __post_init__(self) -> None:
-        _check(bool(self.metric), f"metric {self.metric!r}: expected a name, as in 'brier'")
+        _check(
+            isinstance(self.metric, str) and self.metric != "",
+            f"metric {self.metric!r}: expected a name, as in 'brier'",
+        )
         _check(
             self.direction in ("lower", "higher", "band"),
             f"direction {self.direction!r}: expected 'lower', 'higher' or 'band'",
@@ -152,20 +156,32 @@ class Policy:
         )
 
     def _check_evidence(self) -> None:
-        _check(1 <= self.breaches <= self.window, f"breaches {self.breaches!r} of window {self.window!r}: expected "
-               "at least 1 breach and a window that holds them")  # fmt: skip
-        _check(self.min_samples >= 0, f"min_samples {self.min_samples!r}: expected 0 or more")
-        _check(self.budget >= 1, f"budget {self.budget!r}: expected 1 or more")
+        _check(
+            _is_whole(self.breaches) and _is_whole(self.window) and 1 <= self.breaches <= self.window,
+            f"breaches {self.breaches!r} of window {self.window!r}: expected at least 1 breach and a window that holds "
+            "them",
+        )
+        _check(_is_whole(self.min_samples, 0), f"min_samples {self.min_samples!r}: expected a whole number, 0 or more")
+        _check(_is_whole(self.budget, 1), f"budget {self.budget!r}: expected a whole number, 1 or more")
         margin = self.bake_margin
-        _check(margin is None or margin >= 0, f"bake_margin {margin!r}: expected 0 or more, in units of the metric")
+        _check(
+            margin is None or _is_amount(margin),
+            f"bake_margin {margin!r}: expected 0 or more, in units of the metric",
+        )
 
     def _check_gate(self) -> None:
-        _check(self.min_gain >= 0, f"min_gain {self.min_gain!r}: expected 0 or more, in units of the loss")
-        _check(0.5 <= self.confidence < 1, f"confidence {self.confidence!r}: expected 0.5 or more and below 1")
-        _check(self.draws >= 100, f"draws {self.draws!r}: expected 100 or more")
-        _check(self.min_blocks >= 2, f"min_blocks {self.min_blocks!r}: expected 2 or more")
+        _check(_is_amount(self.min_gain), f"min_gain {self.min_gain!r}: expected 0 or more, in units of the loss")
+        _check(
+            _is_amount(self.confidence) and 0.5 <= self.confidence < 1,
+            f"confidence {self.confidence!r}: expected 0.5 or more and below 1",
+        )
+        _check(_is_whole(self.draws, 100), f"draws {self.draws!r}: expected a whole number, 100 or more")
+        _check(_is_whole(self.seed), f"seed {self.seed!r}: expected a whole number")
+        _check(_is_whole(self.min_blocks, 2), f"min_blocks {self.min_blocks!r}: expected a whole number, 2 or more")
         limit = self.max_slice_loss
-        _check(limit is None or limit >= 0, f"max_slice_loss {limit!r}: expected 0 or more, in units of the loss")
+        _check(
+            limit is None or _is_amount(limit), f"max_slice_loss {limit!r}: expected 0 or more, in units of the loss"
+        )
 
 
 def check_monitor_name(name: str) -> str:
@@ -186,6 +202,14 @@ def policy_of_2020(metric: str = "index") -> Policy:
     return Policy(
         metric=metric, direction="lower", enter=0.6, exit=0.6, breaches=1, window=1, cooldown="0s", budget=1000
     )
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+
+
+def _is_whole(value: object, least: int | None = None) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least)
 
 
 def _is_nested(outer: tuple[float, float], inner: tuple[float, float]) -> bool:
