@@ -23,7 +23,7 @@ def load_function(function: Function, *, purpose: str) -> Callable[..., Any]:
     if callable(function):
         return function
     module_name, colon, name = str(function).partition(":")
-    if not colon or not module_name or not name:
+    if not colon or not module_name or not name or module_name.startswith("."):
         raise InvalidInput(f"{purpose} {function!r}: expected a function or 'package.module:function'")
     try:
         module = importlib.import_module(module_name)

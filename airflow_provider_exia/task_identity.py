@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_exia.clock import to_text
+
 
 def work_key(context: Mapping[str, Any], artifact: str) -> str:
     """Return what makes a retry of this task the same work, and a cleared task new work.
@@ -68,4 +70,4 @@ def event_time(context: Mapping[str, Any]) -> datetime:
 
 
 def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+    return None if moment is None else to_text(moment)

@@ -2,7 +2,7 @@
 
 No Airflow and no stores are needed::
 
-    trained = check_train(train, TrainingContext(...), format="skops")
+    trained = check_train(train, TrainingContext(...), format="skops", folder=tmp_path)
     check_score(score, trained.model, trained.holdout)
     check_predict(predict, trained.model, "week.parquet")
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 from airflow_provider_exia.exceptions import ExiaError
 from airflow_provider_exia.model_library.formats import format_named
+from airflow_provider_exia.model_library.holdout import holdout_file
 from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
 from airflow_provider_exia.monitoring.scores import Scores
 
@@ -59,16 +60,17 @@ def check_train(
     if not isinstance(trained, TrainedModel):
         raise ContractBroken(f"train() returned {type(trained).__name__}: return TrainedModel(model, metrics=...)")
     for name, value in trained.metrics.items():
-        if not math.isfinite(value):
-            raise ContractBroken(f"train() measured {name!r} as {value!r}: a metric is a finite number")
-    if trained.parameters is not None:
-        _check_json("parameters", trained.parameters)
-    chosen = format_named(format)
-    path = folder / f"model{chosen.suffix}"
-    chosen.save(trained.model, path)
-    return CheckedModel(
-        model=chosen.load(path, trusted_types=trusted_types), holdout=_keep_holdout(trained.holdout, folder)
-    )
+        _check_metric(name, value)
+    _check_json("parameters", trained.parameters)
+    _check_json("columns of input_schema", trained.input_schema)
+    try:
+        model = _through_its_file(trained.model, format, folder, trusted_types)
+        holdout = (
+            None if trained.holdout is None else _keep(holdout_file(trained.holdout, folder, data=context.data), folder)
+        )
+    except ExiaError as error:
+        raise ContractBroken(f"what train() returned cannot be published: {error}") from error
+    return CheckedModel(model=model, holdout=holdout)
 
 
 def check_score(score: Callable[[Any, str], Any], model: Any, data: str | None) -> Scores:
@@ -102,19 +104,27 @@ def check_predict(predict: Callable[..., Any], model: Any, data: str) -> str:
     return str(result)
 
 
-def _keep_holdout(holdout: Any, folder: Path) -> str | None:
-    if holdout is None:
-        return None
-    if hasattr(holdout, "to_parquet"):
-        target = folder / "holdout.parquet"
-        holdout.to_parquet(target)
-        return str(target)
-    if not isinstance(holdout, str | Path) or not Path(holdout).is_file():
-        raise ContractBroken(f"train() returned the holdout {holdout!r}: return a data frame or the path of a file")
-    target = folder / f"holdout{Path(holdout).suffix}"
-    if target != Path(holdout):
+def _through_its_file(model: Any, format_name: str, folder: Path, trusted_types: Sequence[str]) -> Any:
+    chosen = format_named(format_name)
+    path = folder / f"model{chosen.suffix}"
+    chosen.save(model, path)
+    return chosen.load(path, trusted_types=trusted_types)
+
+
+def _keep(holdout: Path, folder: Path) -> str:
+    target = folder / f"holdout{holdout.suffix}"
+    if target != holdout:
         shutil.copyfile(holdout, target)
     return str(target)
+
+
+def _check_metric(name: str, value: Any) -> None:
+    try:
+        finite = math.isfinite(value)
+    except TypeError:
+        finite = False
+    if not finite:
+        raise ContractBroken(f"train() measured {name!r} as {value!r}: a metric is a finite number")
 
 
 def _check_json(name: str, value: Any) -> None:

@@ -40,7 +40,8 @@ class ModelLibraryHook(BaseHook):
     def __init__(self, exia_conn_id: str = default_conn_name, *, trusted_types: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.exia_conn_id = exia_conn_id
-        self._trusted_types = trusted_types
+        self._prepared: tuple[Connection | None, ...] = ()
+        self.trusted_types = trusted_types
 
     @cached_property
     def library(self) -> ModelLibrary:
@@ -53,7 +54,7 @@ class ModelLibraryHook(BaseHook):
         connection = self._connection()
         documents, blobs = _locations(connection)
         policy = _load_policy(connection)
-        policy = replace(policy, trusted_types=(*policy.trusted_types, *self._trusted_types))
+        policy = replace(policy, trusted_types=(*policy.trusted_types, *self.trusted_types))
         return open_library(documents, blobs=blobs, policy=policy)
 
     @cached_property
@@ -90,15 +91,29 @@ class ModelLibraryHook(BaseHook):
             return False, f"{where}: {error}"
         return True, "a probe was written, read and removed in both stores"
 
+    async def prepare(self) -> None:
+        """Read the connection without blocking an event loop; a trigger calls it before anything else."""
+        try:
+            self._prepared = (await self.aget_connection(self.exia_conn_id),)
+        except AirflowNotFoundException as error:
+            self._require_default(error)
+            self._prepared = (None,)
+
     def _connection(self) -> Connection | None:
+        if self._prepared:
+            return self._prepared[0]
         try:
             return self.get_connection(self.exia_conn_id)
         except AirflowNotFoundException as error:
-            if self.exia_conn_id == self.default_conn_name:
-                return None
+            self._require_default(error)
+            return None
+
+    def _require_default(self, error: AirflowNotFoundException) -> None:
+        """Refuse a connection that was named and does not exist; without the default one the library is embedded."""
+        if self.exia_conn_id != self.default_conn_name:
             raise InvalidInput(
                 f"connection {self.exia_conn_id!r} does not exist: make one of the type 'exia' in the Airflow UI, or "
-                f"leave exia_conn_id out to use the library below $AIRFLOW_HOME/exia"
+                f"name none to use the library below $AIRFLOW_HOME/exia"
             ) from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryPolicy, RetryRule
 
 from airflow_provider_exia.exceptions import ExiaError, OutcomeUnknown
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
@@ -34,6 +34,7 @@ class ExiaOperator(BaseOperator):
     :param exia_conn_id: a connection of the type ``exia``; where it does not exist the library lies below
         ``$AIRFLOW_HOME/exia``
     :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    :param retry_policy: which errors are retried; default: those after which it is not known what was done
     """
 
     ui_color = "#e8f0e4"
@@ -43,10 +44,10 @@ class ExiaOperator(BaseOperator):
         *,
         exia_conn_id: str = ModelLibraryHook.default_conn_name,
         trusted_types: Sequence[str] = (),
+        retry_policy: RetryPolicy | None = RETRY_POLICY,  # Airflow reads the default here for mapped tasks
         **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("retry_policy", RETRY_POLICY)
-        super().__init__(**kwargs)
+        super().__init__(retry_policy=retry_policy, **kwargs)
         self.exia_conn_id = exia_conn_id
         self.trusted_types = tuple(trusted_types)
 

@@ -75,12 +75,15 @@ class ModelTrainOperator(ExiaOperator):
 
     def execute(self, context: Context) -> str:
         """Find the version of an earlier try, or train and publish."""
+        from airflow_provider_exia.model_library.formats import format_named
+
         episode = accept_episode(self.hook, self.model, context)
         work = work_key(context, self.model)
         earlier = self.library.find_ready(self.model, work)
         if earlier is not None:
             self.log.info("an earlier try published %s: nothing to train", earlier.reference)
             return earlier.reference
+        format_named(self.format)  # before the hours that training may take
         function = self._function()
         training = self._training_context(context, episode)
         trained = function(training)
