@@ -58,7 +58,14 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": "Exia", "tags": ["machine-learning"]},
         ],
-        "hooks": [{"integration-name": "Exia", "python-modules": ["airflow_provider_exia.hooks.model_library"]}],
+        "hooks": [
+            {
+                "integration-name": "Exia",
+                "python-modules": ["airflow_provider_exia.hooks.model_library", "airflow_provider_exia.hooks.monitor"],
+            }
+        ],
+        "sensors": [{"integration-name": "Exia", "python-modules": ["airflow_provider_exia.sensors.monitor"]}],
+        "triggers": [{"integration-name": "Exia", "python-modules": ["airflow_provider_exia.triggers.monitor"]}],
         "operators": [
             {
                 "integration-name": "Exia",
@@ -67,6 +74,8 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_exia.operators.model_train",
                     "airflow_provider_exia.operators.model_gate",
                     "airflow_provider_exia.operators.model_predict",
+                    "airflow_provider_exia.operators.model_score",
+                    "airflow_provider_exia.operators.monitor",
                 ],
             }
         ],

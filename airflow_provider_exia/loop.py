@@ -80,7 +80,8 @@ def watch(
     """Watch a model: score it, decide what the scores mean, and trigger a training run when it is bad.
 
     A group of three ordinary tasks, ``score``, ``evaluate`` and ``retrain``. At most one run trains for each stretch of
-    bad scores; every promotion is watched beside its predecessor and taken back when it is worse.
+    bad scores; every promotion is watched beside its predecessor and taken back when it is worse. ``evaluate`` runs
+    also when ``score`` was skipped or failed.
 
     :param model: the model's name
     :param score: ``score(model, data) -> Scores``, or ``"package.module:function"``
@@ -113,7 +114,10 @@ def watch(
         scored = ModelScoreOperator(
             task_id="score", score=score, data=data, trusted_types=tuple(trusted_types), **watched
         )
-        evaluated = MonitorEvaluateOperator(task_id="evaluate", retrain=retrain, shadow=shadow, **watched)
+        # Where nothing could be scored, the evaluation has all the more to say: silence is an alarm.
+        evaluated = MonitorEvaluateOperator(
+            task_id="evaluate", retrain=retrain, shadow=shadow, trigger_rule="all_done", **watched
+        )
         triggered = RetrainOperator(
             task_id="retrain", work=evaluated.output, retrain=retrain, exia_conn_id=exia_conn_id
         )

@@ -42,6 +42,9 @@ PROMOTED_WEEK = 15
 BAD_MODEL_WEEK = 36
 """A quiet week: honest models score 0.11 to 0.15 around it, so a bad model cannot hide behind bad weather."""
 
+SILENT_WEEKS = (42, 43)
+"""The weeks of which nobody hears what became of the flights: made up, to show what a monitor does without labels."""
+
 LATE_MINUTES = 15
 FEATURES = ("carrier", "origin", "dest", "hour", "distance", "weekday")
 CODED_FEATURES = ("carrier", "origin", "dest")
@@ -133,15 +136,15 @@ def make_bad(context: TrainingContext) -> TrainedModel:
     return _train(context, labels_inverted=True)
 
 
-def score(model: Classifier, data: str | os.PathLike[str] | pandas.DataFrame) -> Scores:
-    """Score a model on every flight of some data: the Brier loss, by day, sliced by airport of origin.
+def score(model: Classifier, data: str | os.PathLike[str] | pandas.DataFrame) -> Scores | None:
+    """Score a model on every flight whose outcome is known: the Brier loss, by day, sliced by airport of origin.
 
     :param model: what :func:`train` returned, or the same loaded from the library
     :param data: flights as :func:`extract` or :func:`predict` wrote them, or as a frame
+    :returns: None where no outcome is known
     """
-    frame = _read(data)
-    loss = (_late_probability(model, frame) - frame["late"].to_numpy(dtype=float)) ** 2
-    return Scores(loss=loss.tolist(), block=frame["day"].tolist(), slices={"origin": frame["origin"].tolist()})
+    frame = _labelled(_read(data))
+    return None if frame.empty else _scores(model, frame)
 
 
 def predict(model: Classifier, data: str | os.PathLike[str]) -> str:
@@ -159,6 +162,11 @@ def predict(model: Classifier, data: str | os.PathLike[str]) -> str:
     return str(target)
 
 
+def _scores(model: Classifier, labelled: pandas.DataFrame) -> Scores:
+    loss = (_late_probability(model, labelled) - labelled["late"].to_numpy(dtype=float)) ** 2
+    return Scores(loss=loss.tolist(), block=labelled["day"].tolist(), slices={"origin": labelled["origin"].tolist()})
+
+
 def _late_probability(model: Classifier, frame: pandas.DataFrame) -> numpy.ndarray:
     return model.predict_proba(frame[list(FEATURES)])[:, 1]
 
@@ -174,7 +182,7 @@ def _train(context: TrainingContext, *, labels_inverted: bool) -> TrainedModel:
     }
     return TrainedModel(
         model,
-        metrics={"brier": score(model, holdout).mean},
+        metrics={"brier": _scores(model, holdout).mean},
         holdout=holdout,
         parameters={**settings, **weeks},
         training_blocks=sorted(set(training["day"])),
@@ -188,7 +196,7 @@ def _training_and_holdout(context: TrainingContext) -> tuple[pandas.DataFrame, p
             f"training {context.model!r} needs flights, and context.data is empty: "
             "hand it the path that extract() returned for the same as_of"
         )
-    frame = _read(context.data)
+    frame = _labelled(_read(context.data))
     week = latest_complete_week(context.as_of)
     holdout = frame[frame["week"] == week]
     training = frame[frame["week"].between(week - TRAINING_WEEKS, week - 1)]
@@ -226,6 +234,10 @@ def _read(data: str | os.PathLike[str] | pandas.DataFrame) -> pandas.DataFrame:
     return data if isinstance(data, pandas.DataFrame) else pandas.read_parquet(data)
 
 
+def _labelled(frame: pandas.DataFrame) -> pandas.DataFrame:
+    return frame[frame["late"].notna()].astype({"late": bool})
+
+
 def _prepared_year(folder: Path) -> pandas.DataFrame:
     target = folder / "flights-2013.parquet"
     if not target.exists():
@@ -251,7 +263,7 @@ def _prepare(source: Path) -> pandas.DataFrame:
     flights = pandas.read_csv(source, usecols=columns)
     flown = flights[flights["arr_delay"].notna()]
     day = pandas.to_datetime(flown[["year", "month", "day"]])
-    return pandas.DataFrame(
+    year = pandas.DataFrame(
         {
             "day": day.dt.strftime("%Y-%m-%d"),
             "week": (day.dt.day_of_year - 1) // 7,
@@ -261,9 +273,11 @@ def _prepare(source: Path) -> pandas.DataFrame:
             "hour": flown["hour"],
             "distance": flown["distance"],
             "weekday": day.dt.day_of_week,
-            "late": flown["arr_delay"] > LATE_MINUTES,
+            "late": (flown["arr_delay"] > LATE_MINUTES).astype("boolean"),
         }
     )
+    year.loc[year["week"].isin(SILENT_WEEKS), "late"] = None
+    return year
 
 
 def _write(frame: pandas.DataFrame, target: Path) -> None:

@@ -113,7 +113,7 @@ class ModelLibraryHook(BaseHook):
         if self.exia_conn_id != self.default_conn_name:
             raise InvalidInput(
                 f"connection {self.exia_conn_id!r} does not exist: make one of the type 'exia' in the Airflow UI, or "
-                f"name none to use the library below $AIRFLOW_HOME/exia"
+                "name none to use the library below $AIRFLOW_HOME/exia"
             ) from error
 
 
@@ -137,6 +137,11 @@ def _locations(connection: Connection | None) -> tuple[str, str]:
     documents, blobs = embedded_locations(home)
     if connection is None:
         return documents, blobs
+    if connection.conn_type != ModelLibraryHook.conn_type:
+        raise InvalidInput(
+            f"connection {connection.conn_id!r} is of the type {connection.conn_type!r}, expected "
+            f"{ModelLibraryHook.conn_type!r}: name another connection, or change its type"
+        )
     extra = connection.extra_dejson
     given = extra.get("documents") or None, extra.get("blobs") or None
     if given == (None, None):
@@ -159,7 +164,7 @@ def _load_policy(connection: Connection | None) -> LoadPolicy:
     policy = LoadPolicy(
         trusted_types=tuple(_words(extra.get("trusted_types"))),
         max_bytes=_positive(connection, extra.get("max_bytes")),
-        refuse_other_major=bool(extra.get("refuse_other_major", False)),
+        refuse_other_major=_switch(connection, "refuse_other_major"),
     )
     formats = _words(extra.get("formats"))
     return replace(policy, formats=frozenset(format_named(name).name for name in formats)) if formats else policy
@@ -169,6 +174,15 @@ def _words(value: Any) -> list[str]:
     if isinstance(value, list):
         return [str(word) for word in value]
     return str(value or "").replace(",", " ").split()
+
+
+def _switch(connection: Connection, name: str) -> bool:
+    value = connection.extra_dejson.get(name)
+    known = {"": False, "0": False, "false": False, "1": True, "true": True}
+    switched = known.get(str("" if value is None else value).strip().lower())
+    if switched is None:
+        raise InvalidInput(f"connection {connection.conn_id!r}: {name} is {value!r}, expected true or false")
+    return switched
 
 
 def _positive(connection: Connection, value: Any) -> int | None:

@@ -23,7 +23,8 @@ class ModelScoreOperator(MonitorOperator):
 
     While a promotion is baked, the version before it is measured on the same data.
 
-    :param score: ``score(model, data) -> Scores``, or ``"package.module:function"``
+    :param score: ``score(model, data) -> Scores``, or ``"package.module:function"``; None instead of scores says that
+        nothing is labelled yet, and skips this task
     :param data: path or URI of labelled data (templated)
     :param policy: names the metric; with direction ``higher`` the point is the negative of the mean loss
     :returns: version reference to value
@@ -49,7 +50,11 @@ class ModelScoreOperator(MonitorOperator):
         values: dict[str, float] = {}
         for number in numbers:
             reference = f"{self.model}/{number}"
-            scores = call_score(function, self.library.load(reference), self.data)
+            scores = call_score(function, self.library.load(reference), self.data, may_have_no_labels=True)
+            if scores is None:
+                raise AirflowSkipException(
+                    f"score() found no labelled rows in {self.data}: there is no point to record"
+                )
             value = -scores.mean if self.policy.direction == "higher" else scores.mean
             self.hook.points.record(
                 Point(

@@ -1,0 +1,1 @@
+"""Sensors: they wait and read, and change nothing."""
