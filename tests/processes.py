@@ -25,6 +25,7 @@ PROCESSES.set_forkserver_preload(  # whatever the test modules import, once inst
         "pytest.__main__",
         "sqlalchemy.dialects.sqlite.pysqlite",
         "tests.contract.conftest",
+        "tests.faults.works",
         "tests.processes",
     ]
 )
@@ -61,10 +62,17 @@ def alone(work: Callable[..., Any], *arguments: Any) -> Any:
 
 def exit_code(work: Callable[..., Any], *arguments: Any, environment: dict[str, str] | None = None) -> int | None:
     """Run ``work(*arguments)`` in a process with more environment; return how it ended (-9: killed)."""
-    process = PROCESSES.Process(target=_run_with, args=(environment or {}, work, arguments))
-    process.start()
-    process.join(TIMEOUT_SECONDS)
-    return process.exitcode
+    return exit_codes([(environment or {}, work, arguments)])[0]
+
+
+def exit_codes(works: Sequence[tuple[dict[str, str], Callable[..., Any], tuple[Any, ...]]]) -> list[int | None]:
+    """Run each work at the same time in its own process with its own environment; return how they ended."""
+    running = [PROCESSES.Process(target=_run_with, args=work) for work in works]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(TIMEOUT_SECONDS)
+    return [process.exitcode for process in running]
 
 
 def obey_permissions() -> None:

@@ -127,6 +127,11 @@ def entry_with_sequence(resources: Resources, model: str, sequence: int) -> Jour
     return None if document is None else from_document(JournalEntry, document)
 
 
+def entry_with_token(resources: Resources, model: str, token: str) -> JournalEntry | None:
+    """Return what an operation appended earlier, or None."""
+    return _entry_with_token(resources, model, token)
+
+
 def entries(resources: Resources, model: str) -> Iterator[JournalEntry]:
     """Yield all entries, newest first."""
     for document in resources.documents.find(

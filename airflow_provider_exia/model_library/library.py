@@ -159,7 +159,7 @@ class ModelLibrary:
         :raises VersionRetired: the version is out of use
         """
         check_alias(alias)
-        model, number = self._target(reference)
+        model, number = self._target(reference, token)
         decide = aliases.promotion(self.resources, model, alias, number, history_window=self._history_window)
         signing = self._sign(by, reason, token, decision)
         return journal.append(self.resources, model, decide, signing, alias=alias, expected=expected)
@@ -193,7 +193,7 @@ class ModelLibrary:
 
         :raises VersionIsLive: an alias names it
         """
-        model, number = self._target(reference)
+        model, number = self._target(reference, token)
         decide = aliases.retirement(self.resources, model, number)
         return journal.append(self.resources, model, decide, self._sign(by, reason, token))
 
@@ -204,7 +204,7 @@ class ModelLibrary:
 
         :raises NotRetired: the version is not retired
         """
-        model, number = self._target(reference)
+        model, number = self._target(reference, token)
         decide = aliases.restoration(self.resources, model, number)
         return journal.append(self.resources, model, decide, self._sign(by, reason, token))
 
@@ -291,13 +291,15 @@ class ModelLibrary:
             return self.resolve(reference.reference)
         return self.resolve(reference)
 
-    def _target(self, reference: str) -> tuple[str, int]:
+    def _target(self, reference: str, token: str | None) -> tuple[str, int]:
         """Return model and number of the version to act on; a number is not looked up, the action's rules do that."""
         parsed = parse_reference(reference)
         if parsed.number is not None:
             self._require(parsed.model)
             return parsed.model, parsed.number
-        return parsed.model, resolving.resolve(self.resources, parsed).number
+        # A repetition is about the version of the first try, whatever an alias means by now.
+        own = journal.entry_with_token(self.resources, parsed.model, token) if token else None
+        return parsed.model, own.version if own else resolving.resolve(self.resources, parsed).number
 
     def _require(self, model: str) -> None:
         resolving.require_model(self.resources, check_model_name(model))

@@ -51,6 +51,17 @@ def test_a_repetition_is_not_refused_though_things_have_changed_since(library: M
     assert again == done
 
 
+def test_a_repetition_finds_its_own_entry_though_its_reference_means_nothing_by_now(library: ModelLibrary) -> None:
+    library.retire("delay/3")
+    library.retire("delay/2")
+    done = library.retire("delay@latest", token="t")
+
+    again = library.retire("delay@latest", token="t")
+
+    assert again == done
+    assert library.retired("delay") == {1, 2, 3}
+
+
 def test_tokens_of_different_models_do_not_meet(library: ModelLibrary, publish: Publish) -> None:
     publish("other")
 

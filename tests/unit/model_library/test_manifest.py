@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_exia.exceptions import InvalidInput
@@ -115,6 +115,7 @@ def test_the_digest_does_not_depend_on_the_order_of_files(files: list[FileRecord
     assert digest_of(shuffled, "json") == digest_of(files, "json")
 
 
+@settings(max_examples=50)
 @given(FILES, FILES)
 def test_other_files_have_another_digest(one: list[FileRecord], other: list[FileRecord]) -> None:
     same = sorted(one, key=lambda file: file.path) == sorted(other, key=lambda file: file.path)
