@@ -33,7 +33,7 @@ def promote_if_better(
     """Judge a newly trained version against the champion and promote it only if it is better.
 
     A group of two ordinary tasks, ``gate`` and ``promote``; when the gate refuses, ``promote`` is skipped with the
-    numbers as its reason. After a mapped training task both are mapped too.
+    numbers as its reason. After a mapped training task or task group both are mapped too.
 
     :param challenger: what the training task returns
     :param score: ``score(model, data) -> Scores``, or ``"package.module:function"``
@@ -44,8 +44,7 @@ def promote_if_better(
     :param group_id: of the task group
     :returns: the task group
     """
-    from airflow.sdk import TaskGroup, XComArg
-    from airflow.sdk.definitions.mappedoperator import MappedOperator
+    from airflow.sdk import TaskGroup
 
     from airflow_provider_exia.operators.model import ModelPromoteOperator
     from airflow_provider_exia.operators.model_gate import ModelGateOperator
@@ -53,7 +52,7 @@ def promote_if_better(
     shared: dict[str, Any] = {"exia_conn_id": exia_conn_id, "alias": alias}
     scoring: dict[str, Any] = {"score": score, "policy": policy, "trusted_types": tuple(trusted_types)}
     with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
-        if isinstance(challenger, XComArg) and isinstance(getattr(challenger, "operator", None), MappedOperator):
+        if _is_one_for_each(challenger, group):
             gate = ModelGateOperator.partial(task_id="gate", **scoring, **shared).expand(challenger=challenger)
             ModelPromoteOperator.partial(task_id="promote", **shared).expand(decision=gate.output)
         else:
@@ -123,3 +122,22 @@ def watch(
         )
         scored >> evaluated >> triggered
     return group
+
+
+def _is_one_for_each(value: Any, group: TaskGroup) -> bool:
+    """Say whether a value stands, inside ``group``, for one value of each of several mapped tasks."""
+    from airflow.sdk import XComArg
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+    if not isinstance(value, XComArg):
+        return False
+    operator = getattr(value, "operator", None)  # what map() and its like make has none
+    if operator is None or isinstance(operator, MappedOperator):
+        return True
+    mapped = operator.get_closest_mapped_task_group()
+    around: TaskGroup | None = group
+    while mapped is not None and around is not None:
+        if around.group_id == mapped.group_id:  # by id: what knows its parent knows it by a proxy
+            return False
+        around = around.parent_group
+    return mapped is not None

@@ -17,13 +17,15 @@ def without_first_parameter(function: Callable[..., Any], *, decorator: str) -> 
     that the operator fills in.
 
     :param decorator: its name, for the error message
-    :raises InvalidInput: the function takes no argument
+    :raises InvalidInput: the function takes no argument, or is a coroutine
     """
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    name = getattr(function, "__name__", repr(function))
+    if inspect.iscoroutinefunction(function):
+        raise InvalidInput(f"@task.{decorator} on {name}{signature}: write it as a plain function, not as a coroutine")
     if not parameters or parameters[0].kind not in positional:
-        name = getattr(function, "__name__", repr(function))
         raise InvalidInput(f"@task.{decorator} on {name}{signature}: the function needs a first parameter to be given")
 
     @functools.wraps(function)
