@@ -17,7 +17,7 @@ from multiprocessing import get_context
 
 from tests.simulation.explorer import Finding, Report, again, at_random, explore
 from tests.simulation.mutations import MUTATIONS, hunt
-from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, SCENARIOS
+from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, PAIRS_WITH_TWO_FAULTS, SCENARIOS, prepare
 
 SEEDS = range(2000)
 _PROCESSES = 2
@@ -123,9 +123,10 @@ def _one(name: str, seed: int | None, choices: str | None) -> int:
 
 def _everything() -> int:
     jobs = [
-        *(partial(explored, scenario.name) for scenario in (*PAIRS, *ALONE)),
+        *(partial(explored, scenario.name) for scenario in (*PAIRS, *PAIRS_WITH_TWO_FAULTS, *ALONE)),
         *(partial(drawn, scenario.name) for scenario in CROWDS),
     ]
+    prepare()
     with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("fork")) as pool:
         rows = _shown(pool, jobs)
         print()
@@ -149,7 +150,7 @@ def _show(row: Row) -> None:
 
 
 def _endings(report: Report) -> str:
-    return ", ".join(f"{count} x {'+'.join(kinds)}" for kinds, count in sorted(report.endings.items()))
+    return ", ".join(f"{count} ends {'+'.join(kinds)}" for kinds, count in sorted(report.endings.items()))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Report:
     :param schedules: runs
     :param states: different states
     :param findings: runs that broke something
-    :param endings: how often the actors ended in which way, per run that came to its end
+    :param endings: in how many different states all actors had ended, by how they ended
     """
 
     schedules: int = 0

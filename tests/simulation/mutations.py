@@ -1,5 +1,7 @@
 """The guards of the protocol, each taken away once; the exploration must find what breaks.
 
+Two are of other sections: what the loop may say at its deadline (1), and the time of an entry (4).
+
 Not here, because the shortest run needs an operation of a later part:
 
 * with the collector: the number in the blob key, ABANDONED and COLLECTED before a delete, blobs above the number read
@@ -154,6 +156,13 @@ def _append_refreshing(
     return _append(resources, model, decide_on_what_is_there, signing, alias=alias, expected=expected)
 
 
+_entry = journal._entry
+
+
+def _entry_by_own_clock(resources: Resources, *arguments: Any) -> JournalEntry:
+    return replace(_entry(resources, *arguments), at=resources.clock.now())
+
+
 def _swapped(stack: tuple[int, ...]) -> tuple[int, ...]:
     return (stack[1], stack[0], *stack[2:]) if len(stack) > 1 else ()
 
@@ -269,6 +278,14 @@ MUTATIONS = (
         module=journal,
         name="_is_still_newest",
         by=_true,
+    ),
+    Mutation(
+        guard="an entry is never earlier than the one before",
+        breaks="I5",
+        scenario="rollback x retire: of the live version",
+        module=journal,
+        name="_entry",
+        by=_entry_by_own_clock,
     ),
     Mutation(
         guard="expected = since",

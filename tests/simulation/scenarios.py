@@ -1,4 +1,4 @@
-"""Who meets whom: every pair of operations, single operations with many faults, and crowds for random runs.
+"""Who meets whom: every pair of operations, single operations with more faults, and crowds for random runs.
 
 Every scenario begins with the same past, made by the library itself: versions 1 to 4 are READY, the alias
 ``champion`` was moved to 1 and then to 2, version 3 is retired, version 4 was never live.
@@ -7,7 +7,7 @@ Every scenario begins with the same past, made by the library itself: versions 1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -15,7 +15,7 @@ from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.records import VERSIONS
 from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.storage.documents import REVISION
-from tests.simulation.operations import Load, Operation, Promote, Publish, Restore, Retire, Rollback
+from tests.simulation.operations import Load, Operation, Promote, Publish, Restore, Retire, Rollback, source_file
 from tests.simulation.scheduler import USUAL_FAULTS, Fate, Rules, SimulatedClock
 from tests.simulation.stores import Memory, SimulatedBlobs, SimulatedDocuments
 
@@ -50,6 +50,15 @@ class Scenario:
             _abandon(memory, self.operations[0])
         memory.unguarded = self.rules.unguarded
         return memory
+
+
+def prepare() -> None:
+    """Make the past and every file now, so that processes forked from this one share them and leave none behind."""
+    _past()
+    for scenario in SCENARIOS.values():
+        for operation in scenario.operations:
+            if isinstance(operation, Publish):
+                source_file(operation.content)
 
 
 @cache
@@ -178,6 +187,12 @@ PAIRS = (
     Scenario(name="load x load", operations=(Load(reference="@champion"), Load(reference="@latest"))),
 )
 
+PAIRS_WITH_TWO_FAULTS = tuple(
+    replace(scenario, name=f"{scenario.name}, two faults", rules=Rules(faults=2))
+    for scenario in PAIRS
+    if scenario.pair != "publish x publish"  # four writes against four: longer than all the rest together
+)
+
 _ALL_FATES = (*USUAL_FAULTS, Fate.UNAVAILABLE, Fate.REFUSED, Fate.DEADLINE)
 _THREE_FAULTS = Rules(faults=3, fates=_ALL_FATES)
 
@@ -246,4 +261,4 @@ CROWDS = (
     ),
 )
 
-SCENARIOS = {scenario.name: scenario for scenario in (*PAIRS, *ALONE, *CROWDS)}
+SCENARIOS = {scenario.name: scenario for scenario in (*PAIRS, *PAIRS_WITH_TWO_FAULTS, *ALONE, *CROWDS)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations_with_replacement
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.simulation.explorer import Report, at_random, explore
 from tests.simulation.operations import Load, Promote, Publish, Restore, Retire, Rollback
-from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, Scenario
+from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, PAIRS_WITH_TWO_FAULTS, Scenario
 from tests.simulation.scheduler import Rules
 
 KINDS = [operation.kind for operation in (Publish, Promote, Rollback, Retire, Restore, Load)]
@@ -18,7 +19,7 @@ LONG = [scenario for scenario in (*PAIRS, *ALONE) if set(scenario.pair.split(" x
 SHORT = [scenario for scenario in (*PAIRS, *ALONE) if scenario not in LONG]
 
 
-def _named(scenarios: list[Scenario] | tuple[Scenario, ...]) -> list[object]:
+def _named(scenarios: Iterable[Scenario]) -> list[object]:
     return [pytest.param(scenario, id=scenario.name) for scenario in scenarios]
 
 
@@ -52,7 +53,7 @@ def test_every_way_without_faults(scenario: Scenario) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("scenario", _named(LONG))
+@pytest.mark.parametrize("scenario", _named((*LONG, *PAIRS_WITH_TWO_FAULTS)))
 def test_every_way_with_faults_of_the_long_ones(scenario: Scenario) -> None:
     """As for the short ones."""
     test_every_way_with_faults(scenario)
