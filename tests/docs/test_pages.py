@@ -1,0 +1,74 @@
+"""Every code block of the documentation runs, in the order in which a reader meets it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.dag_runs import prepare_database
+from tests.docs.reader import LANGUAGES, NOT_RUN, PAGES, ROOT, Reader
+
+PAGES_WITH_DAGS = [page for page in PAGES if "from airflow.sdk import" in page.read_text(encoding="utf-8")]
+
+
+def each_page() -> list[object]:
+    """Give every page, those that run DAGs with the marker."""
+    marked = [pytest.mark.airflow], []
+    return [pytest.param(page, id=page.name, marks=marked[page not in PAGES_WITH_DAGS]) for page in PAGES]
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    """Someone named ada in an empty folder, with an Airflow home of her own."""
+    for name in ("EXIA_DOCUMENTS", "EXIA_BLOBS", "FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.setenv("LOGNAME", "ada")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+    monkeypatch.syspath_prepend(tmp_path / "dags")
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+    yield Reader(tmp_path)
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).is_relative_to(tmp_path):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("page", each_page())
+def test_every_block_of_a_page_does_what_the_page_says(page: Path, request: pytest.FixtureRequest) -> None:
+    if page in PAGES_WITH_DAGS:
+        prepare_database()  # before the page has a home of its own
+    reader: Reader = request.getfixturevalue("reader")
+
+    blocks = reader.follow(page)
+
+    assert blocks == page.read_text(encoding="utf-8").count("\n```") / 2, f"a block is none of {', '.join(LANGUAGES)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        path, _, heading = target.partition("#")
+        found = (page.parent / path).resolve() if path else page
+        assert "://" in target or found.exists(), f"{page.name}: nothing at {target}"
+        if heading:
+            headings = re.findall(r"(?m)^#+ (.+)$", found.read_text(encoding="utf-8"))
+            assert heading in {anchor_of(text) for text in headings}, f"{page.name}: no heading for {target}"
+
+
+def anchor_of(heading: str) -> str:
+    """Return what a heading is called in a link."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_what_is_not_run_has_a_reason() -> None:
+    assert all(len(reason.split()) > 5 for reason in NOT_RUN.values())
+
+
+def test_the_readme_is_what_the_package_index_shows() -> None:
+    assert 'readme = "README.md"' in (ROOT / "pyproject.toml").read_text()
