@@ -19,6 +19,22 @@ class IllegalMove(ExiaError):
     """A monitor was asked to make a move that its table of states does not have."""
 
 
+def monitors_of(documents: DocumentStore, model: str) -> list[str]:
+    """Return the names of the monitors of a model, in order.
+
+    :param documents: where the journals lie
+    """
+    names: list[str] = []
+    while True:
+        # ' ' sorts below every character of a name: the next monitor's entries, not this one's.
+        after = f"{names[-1]} " if names else None
+        query = Query(where={"model": model}, order="monitor", at_least=after, limit=1)
+        found = documents.find(MONITOR_JOURNAL, query)
+        if not found:
+            return names
+        names.append(str(found[0]["monitor"]))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorStores:
     """What the operations of a monitor work with.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_exia.exceptions import ExiaError, InvalidInput
@@ -62,17 +61,19 @@ def stop(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
     return _ask(journal, ask, by=by, reason=reason)
 
 
-def resume(journal: MonitorJournal, *, by: str, reason: str, bake: timedelta) -> MonitorEntry:
-    """Let a halted monitor go on: with the bake of the live version if it is not over, else healthy.
+def resume(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
+    """Let a halted monitor go on: with the bake of the live version if none has concluded it, else healthy.
 
-    :param bake: the policy's
+    Whether the bake's time is over is for the next evaluation, which knows the policy: it ends the bake as any other, on
+    a paired point, or takes the promotion back.
+
     :raises RequestRefused: it is not halted
     """
 
     def ask(newest: MonitorEntry) -> MonitorEntry:
         if newest.state is not MonitorState.HALTED:
             raise RequestRefused(f"{_name(journal)} is {newest.state}, not halted: there is nothing to resume")
-        baking = newest.bake_since is not None and newest.event_time - newest.bake_since < bake
+        baking = newest.bake_since is not None  # until the bake's end or a rollback
         return replace(
             newest,
             state=MonitorState.CANDIDATE if baking else MonitorState.HEALTHY,
