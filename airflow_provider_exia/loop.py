@@ -5,7 +5,7 @@ Airflow is imported only where a DAG is made, so that train, predict and score f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
@@ -27,7 +27,7 @@ def promote_if_better(
     policy: Policy,
     alias: str = "champion",
     exia_conn_id: str = "exia_default",
-    trusted_types: Sequence[str] = (),
+    trusted_types: Collection[str] = (),
     group_id: str = "promote_if_better",
 ) -> TaskGroup:
     """Judge a newly trained version against the champion and promote it only if it is better.
@@ -50,7 +50,7 @@ def promote_if_better(
     from airflow_provider_exia.operators.model_gate import ModelGateOperator
 
     shared: dict[str, Any] = {"exia_conn_id": exia_conn_id, "alias": alias}
-    scoring: dict[str, Any] = {"score": score, "policy": policy, "trusted_types": tuple(trusted_types)}
+    scoring: dict[str, Any] = {"score": score, "policy": policy, "trusted_types": tuple(sorted(trusted_types))}
     with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
         if _is_one_for_each(challenger, group):
             gate = ModelGateOperator.partial(task_id="gate", **scoring, **shared).expand(challenger=challenger)
@@ -73,7 +73,7 @@ def watch(
     monitor: str | None = None,
     shadow: bool = False,
     exia_conn_id: str = "exia_default",
-    trusted_types: Sequence[str] = (),
+    trusted_types: Collection[str] = (),
     group_id: str = "watch",
 ) -> TaskGroup:
     """Watch a model: score it, decide what the scores mean, and trigger a training run when it is bad.
@@ -111,7 +111,7 @@ def watch(
     }
     with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
         scored = ModelScoreOperator(
-            task_id="score", score=score, data=data, trusted_types=tuple(trusted_types), **watched
+            task_id="score", score=score, data=data, trusted_types=tuple(sorted(trusted_types)), **watched
         )
         # Where nothing could be scored, the evaluation has all the more to say: silence is an alarm.
         evaluated = MonitorEvaluateOperator(
