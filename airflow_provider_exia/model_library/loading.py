@@ -61,18 +61,13 @@ def fetch(resources: Resources, resolve: Callable[[], Version], folder: Path, po
     :raises VersionCollected: the files are gone
     """
     for remaining in reversed(range(_RESOLUTIONS)):
-        version = resolve()
-        _check_manifest(version, policy)
         try:
-            for file in version.files:
-                _fetch_file(resources, version, file, folder)
-        except BlobMissing as error:
-            # COLLECTED is written before the first delete: a version that is READY even now lost its file otherwise.
-            if _is_ready(resources, version):
-                problem = f"there is none at {error.key!r} in the blob store; restore it from a backup or publish again"
-                raise DamagedFile(reference=version.reference, path=file.path, problem=problem) from error
+            version = resolve()
+            _check_manifest(version, policy)
+            _fetch_files(resources, version, folder)
+        except VersionCollected:
             if not remaining:
-                raise VersionCollected(version.reference) from error
+                raise
         else:
             return version
     raise AssertionError("the last resolution returns or raises")
@@ -114,6 +109,18 @@ def _check_manifest(version: Version, policy: LoadPolicy) -> None:
             f"{version.reference} has {version.size} bytes, more than the {policy.max_bytes} allowed here: see "
             "'max_bytes' of the connection or operator"
         )
+
+
+def _fetch_files(resources: Resources, version: Version, folder: Path) -> None:
+    for file in version.files:
+        try:
+            _fetch_file(resources, version, file, folder)
+        except BlobMissing as error:
+            # COLLECTED is written before the first delete: a version that is READY even now lost its file otherwise.
+            if not _is_ready(resources, version):
+                raise VersionCollected(version.reference) from error
+            problem = f"there is none at {error.key!r} in the blob store; restore it from a backup or publish again"
+            raise DamagedFile(reference=version.reference, path=file.path, problem=problem) from error
 
 
 def _fetch_file(resources: Resources, version: Version, file: FileRecord, folder: Path) -> None:
