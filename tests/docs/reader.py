@@ -30,12 +30,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.dag_processing.dagbag import DagBag
 from sybil import Document, Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
 
 from airflow_provider_exia.exceptions import ExiaError
-from tests.docs.dag_runs import run_dag_file
+from tests.airflow.running import run_dag
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -131,10 +132,17 @@ class Reader:
         tomllib.loads(example.parsed)
 
     def _run_dags(self, path: Path) -> str | None:
-        states = run_dag_file(path)
-        self.dags |= set(states)
-        failed = {dag_id: state for dag_id, state in states.items() if state != "success"}
-        return f"DAGs failed: {failed}" if failed else None
+        """Read a DAG file as Airflow does, then run each of its DAGs once, in the order of the file."""
+        bag = DagBag(path)
+        if bag.import_errors or not bag.dags:
+            return f"{path.name} is no DAG file: {bag.import_errors or 'it holds no DAG'}"
+        source = path.read_text(encoding="utf-8")
+        for dag_id, dag in sorted(bag.dags.items(), key=lambda item: source.index(item[0])):
+            run = run_dag(dag)
+            if run.state != "success":
+                return f"{dag_id} ended as {run.state}: {run.tasks}"
+            self.dags.add(dag_id)
+        return None
 
     def _command(self, line: str) -> str | None:
         words = shlex.split(line)

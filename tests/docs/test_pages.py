@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.dag_runs import prepare_database
 from tests.docs.reader import LANGUAGES, NOT_RUN, PAGES, ROOT, Reader
 
 PAGES_WITH_DAGS = [page for page in PAGES if "from airflow.sdk import" in page.read_text(encoding="utf-8")]
@@ -42,7 +41,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
 @pytest.mark.parametrize("page", each_page())
 def test_every_block_of_a_page_does_what_the_page_says(page: Path, request: pytest.FixtureRequest) -> None:
     if page in PAGES_WITH_DAGS:
-        prepare_database()  # before the page has a home of its own
+        request.getfixturevalue("metadata_database")  # before the page has a home of its own
     reader: Reader = request.getfixturevalue("reader")
 
     blocks = reader.follow(page)
