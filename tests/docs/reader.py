@@ -43,7 +43,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 NOT_RUN = {
     "airflow": "dag.test(), which these commands call, has run the same DAGs; here only the DAG's name is checked",
-    "exia demo": "takes minutes: tests/airflow runs it; here only its options are checked",
+    "exia demo": "takes minutes and a real Airflow (make demo); here only its options are checked",
     "make": "each target has its own tests, or is the run that this test is part of; here only the target is checked",
     "pip": "the environment is installed already; here only the extras are checked",
 }
