@@ -110,7 +110,10 @@ class SkopsFormat:
         """Write a scikit-learn model."""
         skops = _import_quietly("skops.io", extra="sklearn", purpose="writing a skops file")
         try:
-            skops.dump(model, path)
+            with warnings.catch_warnings():
+                # skops asks every loaded module whether a function is its own, and Airflow's lazy modules warn of that.
+                warnings.filterwarnings("ignore", message="The `airflow\\.")
+                skops.dump(model, path)
         except Exception as error:  # skops lets the errors of any object's own __reduce__ and __getstate__ through
             raise InvalidInput(
                 f"a model of type {type(model).__name__} cannot be written as skops ({error}): "
