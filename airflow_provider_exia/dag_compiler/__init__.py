@@ -1,0 +1,1 @@
+"""Pipeline specs become DAG files: checked, deterministic, put in place in one step. Knows no Airflow."""
