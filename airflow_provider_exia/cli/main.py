@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from airflow_provider_exia import __version__
-from airflow_provider_exia.cli import moving, reading
+from airflow_provider_exia.cli import compiling, monitor, moving, reading
 from airflow_provider_exia.cli.output import one_line
 from airflow_provider_exia.cli.places import library_options
 from airflow_provider_exia.exceptions import ExiaError, MissingExtra
@@ -65,7 +65,7 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="exia", message="%(prog)s %(version)s")
 @click.pass_context
 def exia(context: click.Context) -> None:
-    """Look at a model library, move its aliases, and run the demo.
+    """Look at a model library and its monitors, move aliases, and run the demo.
 
     A reference names one version: flight_delay/3, flight_delay@champion, flight_delay@latest, or flight_delay
     alone, which means its champion.
@@ -106,6 +106,9 @@ for _command in (
     moving.rollback,
     moving.retire,
     moving.restore,
+    monitor.monitor,
+    compiling.compile_command,
+    compiling.check_command,
     demo,
 ):
     exia.add_command(_command)
