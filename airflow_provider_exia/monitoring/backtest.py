@@ -209,6 +209,7 @@ class _Alias:
         self.since, self._promoted, self._newest = 1, True, 1
         self._stack: list[tuple[int, int | None]] = [(1, None)]  # number here, number in the history
         self._told: list[int] = []  # the history's own stack
+        self._taken_back: set[int | None] = set()  # versions of the history that are not live here any more
         self._paired = True
 
     @property
@@ -223,18 +224,19 @@ class _Alias:
         return AliasPosition(since=self.since, promoted=self._promoted, stack=stack)
 
     def has_left(self, told: int | None) -> bool:
-        """Say whether the history's live version is known not to be the one here."""
-        return told is not None and self._stack[0][1] not in (None, told)
+        """Say whether the history's live version was taken back here."""
+        return told is not None and told in self._taken_back
 
     def promote(self, told: int | None, *, paired: bool) -> None:
         """Make a further version live."""
+        self._taken_back.discard(told)
         self._newest += 1
         self._stack.insert(0, (self._newest, told))
         self.since, self._promoted, self._paired = self.since + 1, True, paired
 
     def roll_back(self) -> None:
         """Make the version before live again."""
-        self._stack.pop(0)
+        self._taken_back.add(self._stack.pop(0)[1])
         self.since, self._promoted = self.since + 1, False
 
     def follow(self, told: int | None, *, paired: bool) -> None:
@@ -244,9 +246,9 @@ class _Alias:
         if not self._told:
             self._told, self._stack[0] = [told], (self._stack[0][0], told)
             return
-        goes_back = self._told[1:2] == [told]
+        goes_back, leaves = self._told[1:2] == [told], self._told[0]
         self._told = self._told[1:] if goes_back else [told, *self._told]
-        if self._stack[0][1] == told:  # the back-test has been there already
+        if goes_back and leaves in self._taken_back:  # the back-test went back before
             return
         if goes_back and len(self._stack) > 1:
             self.roll_back()

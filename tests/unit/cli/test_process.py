@@ -39,7 +39,9 @@ def imported_by(environment: dict[str, str], *words: str) -> set[str]:
     return set(ended.stderr.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("words", [("--help",), ("promote", "--help"), ("monitor", "--help"), ("--version",), ("modles",)])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("promote", "--help"), ("monitor", "--help"), ("--version",), ("modles",)]
+)
 def test_help_imports_nothing_heavy(environment: dict[str, str], words: tuple[str, ...]) -> None:
     modules = imported_by(environment, *words)
 

@@ -78,6 +78,18 @@ def test_a_promotion_in_the_history_is_baked_and_taken_back_on_the_paired_values
     assert moves(entries) == [(0, "begun"), (2, "promoted"), (3, "rolled back"), (3, "recovered")]
 
 
+def test_what_was_taken_back_does_not_count_against_a_version_that_never_was() -> None:
+    history = weekly(
+        0.25, 0.25, 0.15, 0.15, 0.15, 0.5, 0.5, 0.5, 0.15,
+        version=(1, 1, 1, 1, 1, 2, 2, 2, 1),
+        previous=(None, None, None, None, None, 0.15, 0.15, 0.15, None),
+    )  # fmt: skip
+
+    entries = backtest(policy(), history, outcome=Outcome.PROMOTED)
+
+    assert moves(entries)[-4:] == [(2, "promoted"), (5, "promoted"), (6, "rolled back"), (6, "recovered")]
+
+
 def test_a_rollback_in_the_history_is_followed() -> None:
     entries = backtest(policy(), weekly(*[0.15] * 5, version=(1, 2, 2, 1, 3)))
 
