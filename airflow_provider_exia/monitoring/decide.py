@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_exia.monitoring.bake import is_breached
 from airflow_provider_exia.monitoring.entries import Evidence, MonitorEntry
+from airflow_provider_exia.monitoring.points import usable_value
 from airflow_provider_exia.monitoring.states import MonitorState
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def decide(
         return replace(decided, event_time=now)
     if (decided.evidence, decided.blind_since) == (entry.evidence, entry.blind_since):
         return None
-    return replace(decided, event_time=now, action="heard", reason=describe(policy, decided.evidence))
+    reason = describe(policy, decided.evidence)
+    if decided.blind_since is not None:
+        reason = f"blind since {decided.blind_since.isoformat()}: {_what_is_missing(policy, entry)}; {reason}"
+    return replace(decided, event_time=now, action="heard", reason=reason)
 
 
 def breach(
@@ -70,15 +74,19 @@ def breach(
     """Return the paired evidence on which a bake is breached, or nothing."""
     if entry.state is not MonitorState.CANDIDATE or versions.previous is None:
         return ()
-    heard = _listen(policy, entry, points, max(now, entry.event_time), versions)
-    return heard.evidence if is_breached(policy, heard.evidence) else ()
+    now = max(now, entry.event_time)
+    heard = _listen(policy, entry, points, now, versions)
+    if not is_breached(policy, heard.evidence) or not _has_fresh_pair(policy, heard.evidence, now):
+        return ()
+    return heard.evidence
 
 
 def _listen(
     policy: Policy, entry: MonitorEntry, points: Iterable[Point], now: datetime, versions: Versions
 ) -> MonitorEntry:
     """Take in new points: the window, when something was last heard, and since when nothing was."""
-    evidence = fold_evidence(policy, entry.evidence, points, now, versions)
+    counted = [point for point in points if entry.counts_from is None or point.event_time >= entry.counts_from]
+    evidence = fold_evidence(policy, entry.evidence, counted, now, versions)
     heard_at = max([entry.heard_at, *(item.event_time for item in evidence)])
     blind_since = None
     if policy.max_age is not None and now > heard_at + policy.duration("max_age"):
@@ -129,14 +137,15 @@ def may_act_at(policy: Policy, entry: MonitorEntry) -> datetime | None:
     """Return the event time from which another episode may be opened; None: at any time."""
     if entry.last_action_at is None:
         return None
-    cooldown: timedelta = policy.duration("cooldown") * int(2 ** max(entry.rejections - 1, 0))
-    return entry.last_action_at + cooldown
+    cooldown = policy.duration("cooldown").total_seconds() * 2.0 ** min(max(entry.rejections - 1, 0), 64)
+    longest = datetime.max.replace(tzinfo=UTC) - entry.last_action_at
+    return entry.last_action_at + timedelta(seconds=min(cooldown, longest.total_seconds() - 1))
 
 
 def _is_usable(policy: Policy, point: Point, now: datetime) -> bool:
     return (
         point.metric == policy.metric
-        and point.value is not None
+        and usable_value(point.value) is not None
         and point.samples >= policy.min_samples
         and point.event_time <= now
     )
@@ -160,9 +169,9 @@ def _weight(point: Point) -> tuple[int, int, str]:
 
 def _judge(policy: Policy, entry: MonitorEntry, now: datetime) -> MonitorEntry:
     evidence = entry.evidence
-    if not evidence:
+    if not evidence or not _is_fresh(policy, evidence[-1], now):
         return entry
-    if is_sick(policy, evidence) and _is_fresh(policy, entry, now):
+    if is_sick(policy, evidence):
         earliest = may_act_at(policy, entry)
         if earliest is None or now >= earliest:
             return open_episode(policy, entry, now, action="degraded", reason=describe(policy, evidence))
@@ -200,21 +209,41 @@ def _bake(policy: Policy, entry: MonitorEntry, now: datetime, versions: Versions
     begun = entry.bake_since or entry.event_time
     if now - begun < policy.duration("bake"):
         return entry
-    paired = [item for item in entry.evidence if item.previous is not None]
-    youngest = now - policy.duration("max_age") if policy.max_age is not None else None
-    if versions.previous is not None and not any(youngest is None or item.event_time >= youngest for item in paired):
-        return replace(entry, blind_since=entry.blind_since or entry.heard_at)
-    if is_breached(policy, entry.evidence):
-        return entry
+    paired = _paired(entry.evidence)
+    if versions.previous is not None:
+        if not _has_fresh_pair(policy, entry.evidence, now):
+            return replace(entry, blind_since=_bake_is_blind_since(policy, begun, paired))
+        if is_breached(policy, entry.evidence):
+            return entry
     reason = f"the bake of {policy.bake} is over with no breach in {len(paired)} paired points"
     return replace(_to(entry, MonitorState.HEALTHY, "baked", reason), bake_since=None, evidence=entry.evidence)
 
 
-def _is_fresh(policy: Policy, entry: MonitorEntry, now: datetime) -> bool:
-    if policy.max_age is None:
-        return True
-    age: timedelta = now - entry.evidence[-1].event_time
-    return age <= policy.duration("max_age")
+def _bake_is_blind_since(policy: Policy, begun: datetime, paired: Sequence[Evidence]) -> datetime:
+    """Return from when on a pair was missed: at the end of the bake's time, or when the newest pair grew too old."""
+    missed = begun + policy.duration("bake")
+    if not paired or policy.max_age is None:
+        return missed
+    return max(missed, paired[-1].event_time + policy.duration("max_age"))
+
+
+def _paired(evidence: Sequence[Evidence]) -> list[Evidence]:
+    return [item for item in evidence if item.previous is not None]
+
+
+def _has_fresh_pair(policy: Policy, evidence: Sequence[Evidence], now: datetime) -> bool:
+    paired = _paired(evidence)
+    return bool(paired) and _is_fresh(policy, paired[-1], now)
+
+
+def _is_fresh(policy: Policy, item: Evidence, now: datetime) -> bool:
+    return policy.max_age is None or now - item.event_time <= policy.duration("max_age")
+
+
+def _what_is_missing(policy: Policy, entry: MonitorEntry) -> str:
+    if entry.state is MonitorState.CANDIDATE:
+        return f"no fresh point of {policy.metric} for this version and the one before it"
+    return f"no fresh point of {policy.metric}"
 
 
 def _to(entry: MonitorEntry, state: MonitorState, action: str, reason: str) -> MonitorEntry:

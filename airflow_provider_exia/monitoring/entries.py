@@ -54,6 +54,7 @@ class MonitorEntry:
     :param episode_opened_at: event time at which the newest episode was opened
     :param last_action_at: event time of the last opening, for the cooldown
     :param bake_since: event time at which the bake began
+    :param counts_from: points of an earlier event time are no evidence: the alias was moved or a person resumed there
     :param heard_at: event time of the newest usable point, or of the alias's move
     :param blind_since: event time since which there is no fresh point
     :param rejections: refusals and failures in a row
@@ -79,6 +80,7 @@ class MonitorEntry:
     episode_opened_at: Moment | None = None
     last_action_at: Moment | None = None
     bake_since: Moment | None = None
+    counts_from: Moment | None = None
     heard_at: Moment
     blind_since: Moment | None = None
     rejections: int = 0

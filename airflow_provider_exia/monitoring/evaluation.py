@@ -50,11 +50,13 @@ class AliasPosition:
     :param since: sequence of its last move; 0: never moved
     :param promoted: whether that move was a promotion
     :param stack: version numbers, the live one first
+    :param reason: why it was moved, in words
     """
 
     since: int
     promoted: bool
     stack: tuple[int, ...]
+    reason: str = ""
 
     @property
     def versions(self) -> Versions:
@@ -156,7 +158,7 @@ class Evaluator:
         if entry.state in EPISODE_OPEN:
             return self._look_after_episode(entry, position)
         if evidence := breach(self.policy, entry, self._new_points(entry), self.event_time, position.versions):
-            self._undo(entry, evidence)
+            self._undo(entry, position, evidence)
             return None
         return self._decide(entry, position)
 
@@ -205,7 +207,7 @@ class Evaluator:
         )
         self._append(entry, after)
 
-    def _undo(self, entry: MonitorEntry, evidence: Sequence[Evidence]) -> None:
+    def _undo(self, entry: MonitorEntry, position: AliasPosition, evidence: Sequence[Evidence]) -> None:
         """Take back the very promotion that was watched, never a newer one."""
         reason = describe_breach(self.policy, evidence)
         now = max(self.event_time, entry.event_time)
@@ -218,16 +220,9 @@ class Evaluator:
         )
         crash_point("monitor.rolled-back")
         if outcome is RollbackOutcome.DONE:
-            after = replace(
-                breached,
-                state=MonitorState.ROLLED_BACK,
-                watching=sequence,
-                action="rolled back",
-                evidence=(),
-                bake_since=None,
-                heard_at=now,
-            )
-            self._append(entry, after)
+            # What the next evaluation would write by itself, had this one died here.
+            back = AliasPosition(since=sequence, promoted=False, stack=position.stack[1:], reason=reason)
+            self._append(entry, _follow(entry, back, now))
         elif outcome is RollbackOutcome.NOTHING_OLDER:
             self._append(entry, replace(breached, state=MonitorState.HALTED, action="halted"))
 
@@ -248,7 +243,7 @@ class Evaluator:
         return None
 
     def _new_points(self, entry: MonitorEntry) -> Sequence[Point]:
-        oldest = entry.evidence[0].event_time if entry.evidence else None
+        oldest = entry.evidence[0].event_time if entry.evidence else entry.counts_from
         return self.points.since(entry.model, entry.monitor, oldest)
 
     def _append(self, before: MonitorEntry, after: MonitorEntry) -> None:
@@ -258,14 +253,15 @@ class Evaluator:
 def _follow(entry: MonitorEntry, position: AliasPosition, now: datetime) -> MonitorEntry:
     """Return the entry after somebody moved the alias: a promotion is baked, whoever made it; a rollback never."""
     state = MonitorState.CANDIDATE if position.promoted else MonitorState.ROLLED_BACK
-    live = f"version {position.versions.live} is live since move {position.since}"
+    live = f"version {position.versions.live} is live since move {position.since} of the alias"
     return replace(
         entry,
         state=entry.state if entry.state is MonitorState.HALTED else state,
         watching=position.since,
         action="promoted" if position.promoted else "rolled back",
-        reason=f"the alias was moved: {live}",
+        reason=f"{live}: {position.reason}" if position.reason else live,
         evidence=(),
+        counts_from=now,
         event_time=now,
         bake_since=now if position.promoted else None,
         heard_at=now,

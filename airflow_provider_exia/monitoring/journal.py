@@ -74,7 +74,7 @@ class MonitorJournal:
     ) -> MonitorEntry:
         """Write the first entry."""
         now = self.stores.clock.now()
-        return self._insert(
+        return self.write(
             MonitorEntry(
                 model=self.model,
                 monitor=self.monitor,
@@ -101,33 +101,51 @@ class MonitorJournal:
         :raises WriteConflict: somebody else's entry follows ``before``: read again
         :raises WriteUnknown: no answer: read again
         """
+        return self.write(self.prepare(before, after, by=by, policy_digest=policy_digest))
+
+    def prepare(
+        self, before: MonitorEntry, after: MonitorEntry, *, by: str, policy_digest: str | None = None
+    ) -> MonitorEntry:
+        """Return the entry that would follow ``before``, for :meth:`write`.
+
+        :raises IllegalMove: the table of states has no such move
+        """
         if not is_legal(before.state, after.state):
             raise IllegalMove(
                 f"monitor {self.monitor!r} of {self.model!r} cannot go from {before.state} to {after.state}"
             )
         now = max(self.stores.clock.now(), before.at)
         entered = now if after.state is not before.state or after.episode != before.episode else before.state_since
-        return self._insert(
-            replace(
-                after,
-                sequence=before.sequence + 1,
-                at=now,
-                state_since=entered,
-                by=by,
-                policy_digest=policy_digest or before.policy_digest,
-                revision=0,
-            )
+        return replace(
+            after,
+            sequence=before.sequence + 1,
+            at=now,
+            state_since=entered,
+            by=by,
+            policy_digest=policy_digest or before.policy_digest,
+            revision=0,
         )
 
-    @property
-    def _where(self) -> dict[str, str | int]:
-        return {"model": self.model, "monitor": self.monitor}
+    def is_written(self, entry: MonitorEntry) -> bool:
+        """Say whether this very entry is in the journal: a conflict does not tell whose write it met."""
+        number: dict[str, str | int] = {**self._where, "sequence": entry.sequence}
+        standing = self.stores.documents.get(MONITOR_JOURNAL, number)
+        return standing is not None and from_document(MonitorEntry, standing) == replace(entry, revision=1)
 
-    def _insert(self, entry: MonitorEntry) -> MonitorEntry:
+    def write(self, entry: MonitorEntry) -> MonitorEntry:
+        """Write an entry that :meth:`prepare` made.
+
+        :raises WriteConflict: its number is taken: read again
+        :raises WriteUnknown: no answer: read again
+        """
         crash_point("monitor.decided")
         self.stores.documents.insert(MONITOR_JOURNAL, to_document(entry))
         crash_point("monitor.entry-written")
         return replace(entry, revision=1)
+
+    @property
+    def _where(self) -> dict[str, str | int]:
+        return {"model": self.model, "monitor": self.monitor}
 
     def _find(self, query: Query) -> list[MonitorEntry]:
         return [

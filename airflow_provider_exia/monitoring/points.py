@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from airflow_provider_exia.clock import to_text
@@ -62,12 +62,11 @@ class Point:
 
 def usable_value(value: object) -> float | None:
     """Return a measured value as a finite number, or None: what cannot be compared must not pass for healthy."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        try:
-            value = float(str(value))
-        except ValueError:
-            return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        number = float(value) if isinstance(value, float) else float(str(value))  # "True" is no number
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 class PointLog:
@@ -80,11 +79,12 @@ class PointLog:
         self._documents = documents
 
     def record(self, point: Point) -> None:
-        """Keep a point; the same point again is success.
+        """Keep a point; the same point again is success, and what is no finite number is kept as a gap.
 
         :raises PointDiffers: the same measurement has another value
         :raises WriteUnknown: no answer, and no such point to be seen: record it again
         """
+        point = replace(point, value=usable_value(point.value))
         try:
             self._documents.insert(POINTS, to_document(point))
         except (WriteConflict, WriteUnknown):

@@ -83,8 +83,10 @@ class Policy:
         )
         for name in _DURATIONS:
             value = getattr(self, name)
-            if value is not None:
+            if value is not None or name != "max_age":
                 object.__setattr__(self, name, in_words(to_duration(value, name=f"policy: {name}")))
+        for name in ("enter", "exit"):
+            object.__setattr__(self, name, _threshold(name, getattr(self, name)))
         self._check_thresholds()
         self._check_evidence()
         self._check_gate()
@@ -204,8 +206,24 @@ def policy_of_2020(metric: str = "index") -> Policy:
     )
 
 
+def _threshold(name: str, value: Any) -> Threshold | None:
+    """Return a threshold as one number, or as two for a band; a list of two, as in YAML, will do."""
+    limits = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if value is None:
+        return None
+    _check(
+        all(_is_number(limit) for limit in limits) and (len(limits) == 2 or limits == (value,)),
+        f"{name} {value!r}: expected a number, or two of them for direction 'band'",
+    )
+    return (float(limits[0]), float(limits[1])) if len(limits) == 2 else float(limits[0])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, int | float) and _is_number(value) and value >= 0
 
 
 def _is_whole(value: object, least: int | None = None) -> bool:

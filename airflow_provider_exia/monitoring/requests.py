@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_provider_exia.exceptions import ExiaError, InvalidInput
 from airflow_provider_exia.monitoring.states import RETRAIN_NOW, MonitorState
-from airflow_provider_exia.storage.documents import StoreUnavailable, WriteConflict
+from airflow_provider_exia.storage.documents import StoreUnavailable, WriteConflict, WriteUnknown
 
 if TYPE_CHECKING:
     from airflow_provider_exia.monitoring.entries import MonitorEntry
@@ -64,8 +65,8 @@ def stop(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
 def resume(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
     """Let a halted monitor go on: with the bake of the live version if none has concluded it, else healthy.
 
-    Whether the bake's time is over is for the next evaluation, which knows the policy: it ends the bake as any other, on
-    a paired point, or takes the promotion back.
+    Whether the bake's time is over is for the next evaluation, which knows the policy: it ends the bake as any other,
+    on a paired point, or takes the promotion back.
 
     :raises RequestRefused: it is not halted
     """
@@ -81,6 +82,8 @@ def resume(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
             rejections=0,
             recent_actions=(),
             evidence=newest.evidence if baking else (),
+            # The person has seen what there was: without a bake only what comes from here on counts.
+            counts_from=newest.counts_from if baking else newest.event_time + timedelta.resolution,
         )
 
     return _ask(journal, ask, by=by, reason=reason)
@@ -89,15 +92,24 @@ def resume(journal: MonitorJournal, *, by: str, reason: str) -> MonitorEntry:
 def _ask(journal: MonitorJournal, ask: Callable[[MonitorEntry], MonitorEntry], *, by: str, reason: str) -> MonitorEntry:
     if not reason.strip():
         raise InvalidInput(f"{_name(journal)}: say why, the reason is kept in the journal")
+    asked: MonitorEntry | None = None
+    trouble: Exception | None = None
     for _ in range(_MOST_STEPS):
         newest = journal.newest()
+        # Only a look *after* the newest was read can tell our own late write from somebody else's entry.
+        if asked is not None and journal.is_written(asked):
+            return replace(asked, revision=1)
         if newest is None:
             raise RequestRefused(f"{_name(journal)} has no entry yet: its first evaluation makes it")
+        if asked is None or asked.sequence != newest.sequence + 1:
+            asked = journal.prepare(newest, replace(ask(newest), reason=reason), by=by)
         try:
-            return journal.append(newest, replace(ask(newest), reason=reason), by=by)
-        except WriteConflict:
-            continue
-    raise StoreUnavailable(f"{_name(journal)}: others kept writing to its journal; ask again")
+            return journal.write(asked)
+        except (WriteConflict, WriteUnknown) as error:
+            trouble = error
+    if isinstance(trouble, WriteUnknown):
+        raise trouble
+    raise StoreUnavailable(f"{_name(journal)}: others kept writing to its journal; ask again") from trouble
 
 
 def _name(journal: MonitorJournal) -> str:

@@ -44,5 +44,8 @@ class MonitorOperator(ExiaOperator):
         alias = self.library.alias(self.model, self.alias)
         move = self.library.entry(self.model, alias.since) if alias.since else None
         return AliasPosition(
-            since=alias.since, promoted=move is not None and move.action == "promote", stack=alias.stack
+            since=alias.since,
+            promoted=move is not None and move.action == "promote",
+            stack=alias.stack,
+            reason="" if move is None else move.reason,
         )
