@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from airflow_provider_exia import __version__
-from airflow_provider_exia.cli import compiling, monitor, moving, reading
+from airflow_provider_exia.cli import compiling, decisions, monitor, moving, reading
 from airflow_provider_exia.cli.output import one_line
 from airflow_provider_exia.cli.places import library_options
 from airflow_provider_exia.exceptions import ExiaError, MissingExtra
@@ -102,6 +102,7 @@ for _command in (
     reading.versions,
     reading.show,
     reading.history,
+    decisions.decisions,
     moving.promote,
     moving.rollback,
     moving.retire,
