@@ -30,7 +30,7 @@ _COLUMNS = (
 @json_option
 @with_library
 def decisions(library: ModelLibrary, *, model: str, as_json: bool) -> None:
-    """List what the gate decided about MODEL's challengers, newest first."""
+    """List what the gate decided on MODEL, newest first."""
     from airflow_provider_exia.monitoring.decisions import DecisionLog
 
     library.versions(model)  # an unknown model is an error, not an empty list
