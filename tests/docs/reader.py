@@ -8,6 +8,8 @@
     ``exia`` commands run for real. ``make`` and ``pip`` lines are checked for the target or the extra that they name.
 ``text``
     right after a block of one of these two is what it prints; ``...`` stands for what differs from day to day.
+``yaml``
+    is saved under the name in its first line.
 ``json``, ``toml``
     are parsed.
 
@@ -49,7 +51,7 @@ NOT_RUN = {
 }
 """What stands in a code block and is not run, with the reason."""
 
-_NAMED = re.compile(r"# (\S+\.py)\n")
+_NAMED = re.compile(r"# (\S+\.(?:py|yaml))\n")
 _ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 _LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -97,13 +99,18 @@ class Reader:
                 problem: str | None = self._python(example)
             self.printed = printed.getvalue()
             return problem
-        self.printed = None
-        path = self.folder / named.group(1)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(example.parsed, encoding="utf-8")
+        path = self._save(named.group(1), example)
         if path.name.startswith("test_"):
             return _run_tests(path)
         return self._run_dags(path) if "from airflow.sdk import" in example.parsed else None
+
+    def yaml(self, example: Example) -> str | None:
+        """Save a block under the name that its first line gives."""
+        named = _NAMED.match(example.parsed)
+        if not named:
+            return "its first line is no comment that names a file"
+        self._save(named.group(1), example)
+        return None
 
     def shell(self, example: Example) -> str | None:
         """Run the commands of a block, each line by itself."""
@@ -130,6 +137,13 @@ class Reader:
     def toml(self, example: Example) -> None:
         """Parse a block."""
         tomllib.loads(example.parsed)
+
+    def _save(self, name: str, example: Example) -> Path:
+        self.printed = None
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(example.parsed, encoding="utf-8")
+        return path
 
     def _run_dags(self, path: Path) -> str | None:
         """Read a DAG file as Airflow does, then run each of its DAGs once, in the order of the file."""
@@ -173,7 +187,7 @@ class Reader:
         )
 
 
-LANGUAGES = ("python", "shell", "text", "json", "toml")
+LANGUAGES = ("python", "shell", "text", "yaml", "json", "toml")
 
 
 def bad_input(page: str) -> list[tuple[str, str]]:
