@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +39,8 @@ class Folder:
 
     :param compiled: file name to what an earlier compilation put there
     :param by_others: names of files that were not made by the compiler
-    :param foreign_dags: id of a DAG that seems to be defined by other code, to the file
+    :param foreign_dags: id of a DAG that seems to be defined by other code, or by a file that was changed by hand, to
+        that file
     """
 
     compiled: Mapping[str, CompiledFile]
@@ -72,8 +74,8 @@ def look_at(folder: Path) -> Folder:
         found = read_compiled(text) if ours else None
         if found is not None:
             compiled[name] = found
-        elif not ours:  # what is ours and was changed by hand is compiled anew
-            by_others.add(name)
+        else:
+            by_others |= set() if ours else {name}  # what is ours and was changed by hand may be compiled anew
             foreign |= dict.fromkeys(_dag_ids_in(text) if "dag" in text.lower() else (), name)
     return Folder(compiled=compiled, by_others=frozenset(by_others), foreign_dags=foreign)
 
@@ -98,22 +100,20 @@ def make_plan(
     :raises OutputRefused: DAGs would be lost or defined twice
     """
     plan = Plan()
-    kept = _last_good(folder, {_name(error.source) for error in wrong}, {unit.model for unit in units})
+    wrong_sources = {_name(error.source) for error in wrong}
+    everything = [*units, *_last_good(folder, wrong_sources, {unit.model for unit in units})]
     if _is_fleet(len(units) + len(wrong), shard_size):
-        everything = [*units, *kept]
         for name, shard in _shards(everything, shard_size or SHARD_SIZE).items():
             plan.units[name] = shard
             plan.files[name] = file_of_many(shard)
     else:
-        for unit in units:
+        for unit in everything:
             plan.units[f"{unit.model}.py"] = [unit]
             plan.files[f"{unit.model}.py"] = file_of_one(unit)
-        kept = []
     for name, sentences in _by_file(wrong).items():
         plan.files[error_file_name(name)] = file_of_error(name, sentences)
-    given = {unit.model for unit in (*units, *kept)}
-    _settle_old_files(plan, folder, given, {unit.source for unit in units}, prune=prune)
-    _refuse_duplicates(units, folder)
+    _settle_old_files(plan, folder, everything, wrong_sources, prune=prune)
+    _refuse_duplicates(plan, folder)
     for name in plan.files.keys() & folder.by_others:
         raise OutputRefused(f"{name} is not by exia compile: move it away, or compile into another folder")
     return plan
@@ -165,14 +165,17 @@ def _dag_ids_of(function: ast.FunctionDef) -> tuple[str, ...]:
     return tuple(node.name for node in function.body if isinstance(node, ast.FunctionDef))
 
 
-def _settle_old_files(plan: Plan, folder: Folder, given: set[str], sources: set[str], *, prune: bool) -> None:
+def _settle_old_files(
+    plan: Plan, folder: Folder, units: Sequence[Unit], wrong_sources: set[str], *, prune: bool
+) -> None:
     """Remove what was compiled earlier and is elsewhere now; refuse to lose what nobody spoke of."""
+    given, good_sources = {unit.model for unit in units}, {unit.source for unit in units} - wrong_sources
     for name, compiled in folder.compiled.items():
         if compiled.stands_for_error:
-            if name not in plan.files and (prune or compiled.specs.get("") in sources):
+            if name not in plan.files and (prune or compiled.specs.get("") in good_sources):
                 plan.remove.add(name)
             continue
-        others = sorted(compiled.specs.keys() - given)
+        others = sorted(model for model in compiled.specs.keys() - given if compiled.specs[model] not in wrong_sources)
         touched = name in plan.files or compiled.specs.keys() & given
         if others and touched and not prune:
             specs = ", ".join(compiled.specs[model] for model in others)
@@ -184,13 +187,14 @@ def _settle_old_files(plan: Plan, folder: Folder, given: set[str], sources: set[
             plan.remove.add(name)
 
 
-def _refuse_duplicates(units: Iterable[Unit], folder: Folder) -> None:
-    for unit in units:
+def _refuse_duplicates(plan: Plan, folder: Folder) -> None:
+    for unit in itertools.chain.from_iterable(plan.units.values()):
         for dag_id in unit.dag_ids:
-            if dag_id in folder.foreign_dags:
+            file = folder.foreign_dags.get(dag_id)
+            if file is not None and file not in plan.files:
                 raise OutputRefused(
-                    f"{folder.foreign_dags[dag_id]} defines a DAG {dag_id!r} already: "
-                    f"rename that one, or the model {unit.model!r} of {unit.source}"
+                    f"{file} defines a DAG {dag_id!r} already: rename that one, or the model {unit.model!r} of "
+                    f"{unit.source}; if it was compiled and changed by hand since, remove it"
                 )
 
 

@@ -197,6 +197,33 @@ def test_when_few_become_many_the_old_files_go_and_the_other_way_round(write_spe
     assert sorted(contents(out)) == [f"{model}.py" for model in MANY[:10]]
 
 
+def test_when_many_become_few_the_last_good_dags_of_a_wrong_spec_stay(write_specs: WriteSpecs, out: Path) -> None:
+    specs = write_specs(*MANY[:11])
+    compile_specs(specs, out)
+    write_specs("m03", text=WRONG)
+
+    for _ in range(2):  # from shards to files, and from files to files
+        compile_specs(specs[:10], out, prune=True)
+
+        assert dags_in(out) == sorted(f"{model}_{kind}" for model in MANY[:10] for kind in ("train", "infer"))
+        assert [name for name in contents(out) if name.startswith("exia_error_m03")]
+
+
+def test_a_file_that_was_changed_by_hand_is_compiled_anew_or_stands_in_the_way(
+    write_specs: WriteSpecs, out: Path
+) -> None:
+    specs = write_specs(*MANY[:11])
+    compile_specs(specs[:10], out)
+    good = contents(out)
+    (out / "m00.py").write_text(good["m00.py"] + "\nprint('by hand')\n")
+
+    with pytest.raises(OutputRefused, match=r"m00\.py defines a DAG 'm00_.*changed by hand since, remove it"):
+        compile_specs(specs, out)
+    compile_specs(specs[:10], out)
+
+    assert contents(out) == good
+
+
 def test_specs_compiled_one_after_the_other_live_together(write_specs: WriteSpecs, out: Path) -> None:
     compile_specs(write_specs("one"), out)
     compile_specs(write_specs("two"), out)
