@@ -76,6 +76,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_exia.operators.model_predict",
                     "airflow_provider_exia.operators.model_score",
                     "airflow_provider_exia.operators.monitor",
+                    "airflow_provider_exia.operators.monitor_sweep",
                     "airflow_provider_exia.operators.model_data",
                     "airflow_provider_exia.operators.generate_dag",
                 ],

@@ -5,7 +5,7 @@ Airflow is imported only where a DAG is made, so that train, predict and score f
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_exia.functions import Function
 
-__all__ = ["Policy", "Scores", "TrainedModel", "TrainingContext", "promote_if_better", "watch"]
+__all__ = ["Policy", "Scores", "TrainedModel", "TrainingContext", "promote_if_better", "sweep", "watch"]
 
 
 def promote_if_better(
@@ -121,6 +121,31 @@ def watch(
             task_id="retrain", work=evaluated.output, retrain=retrain, exia_conn_id=exia_conn_id
         )
         scored >> evaluated >> triggered
+    return group
+
+
+def sweep(
+    monitors: Sequence[Mapping[str, Any]], *, exia_conn_id: str = "exia_default", group_id: str = "sweep"
+) -> TaskGroup:
+    """Evaluate the monitors of a whole fleet in one task, and trigger the training runs of those that are bad.
+
+    A group of three ordinary tasks: ``evaluate``, ``retrain`` (mapped over the episodes that wait for a run) and
+    ``report``, which fails when a monitor could not be evaluated; the others are not held up by it.
+
+    :param monitors: for each ``{"model": ..., "policy": ..., "retrain": ...}``, see :class:`MonitorSweepOperator`
+    :param exia_conn_id: a connection of the type ``exia``
+    :param group_id: of the task group
+    :returns: the task group
+    """
+    from airflow.sdk import TaskGroup, XComArg
+
+    from airflow_provider_exia.operators.monitor import RetrainOperator
+    from airflow_provider_exia.operators.monitor_sweep import MonitorSweepOperator, SweepReportOperator
+
+    with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
+        evaluated = MonitorSweepOperator(task_id="evaluate", monitors=monitors, exia_conn_id=exia_conn_id)
+        RetrainOperator.partial(task_id="retrain", exia_conn_id=exia_conn_id).expand_kwargs(evaluated.output)
+        SweepReportOperator(task_id="report", errors=XComArg(evaluated, key="errors"), exia_conn_id=exia_conn_id)
     return group
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
 
@@ -99,7 +99,7 @@ class MonitorEvaluateOperator(MonitorOperator):
             journal=self.journal,
             points=self.hook.points,
             policy=self.policy,
-            surroundings=_Surroundings(self, context),
+            surroundings=TaskSurroundings(self, context),
             event_time=event_time(context),
             by=by_of(context),
             shadow=self.shadow,
@@ -113,10 +113,25 @@ class MonitorEvaluateOperator(MonitorOperator):
         return None if work is None else {"run_id": work.run_id, "monitor": work.monitor, "episode": work.episode}
 
 
-class _Surroundings:
+class Watching(Protocol):
+    """What an evaluation inside a task is about: a monitor's operator, or one monitor of a sweep."""
+
+    model: str
+    alias: str
+    retrain: str
+
+    @property
+    def library(self) -> ModelLibrary:
+        """The model library."""
+
+    def position(self) -> AliasPosition:
+        """Return where the alias stands now."""
+
+
+class TaskSurroundings:
     """The alias and the training runs, as an evaluation sees them from inside a task."""
 
-    def __init__(self, operator: MonitorEvaluateOperator, context: Context) -> None:
+    def __init__(self, operator: Watching, context: Context) -> None:
         self._operator = operator
         self._context = context
 

@@ -9,6 +9,7 @@ from airflow_provider_exia.hooks.monitor import MonitorHook
 from airflow_provider_exia.operators.base import ExiaOperator
 
 if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.library import ModelLibrary
     from airflow_provider_exia.monitoring.evaluation import AliasPosition
     from airflow_provider_exia.monitoring.journal import MonitorJournal
 
@@ -39,13 +40,18 @@ class MonitorOperator(ExiaOperator):
 
     def position(self) -> AliasPosition:
         """Return where the alias stands, from one entry of the model's journal and the entry of its last move."""
-        from airflow_provider_exia.monitoring.evaluation import AliasPosition
+        return position_of(self.library, self.model, self.alias)
 
-        alias = self.library.alias(self.model, self.alias)
-        move = self.library.entry(self.model, alias.since) if alias.since else None
-        return AliasPosition(
-            since=alias.since,
-            promoted=move is not None and move.action == "promote",
-            stack=alias.stack,
-            reason="" if move is None else move.reason,
-        )
+
+def position_of(library: ModelLibrary, model: str, alias: str) -> AliasPosition:
+    """Return where an alias stands, from one entry of the model's journal and the entry of its last move."""
+    from airflow_provider_exia.monitoring.evaluation import AliasPosition
+
+    stands = library.alias(model, alias)
+    move = library.entry(model, stands.since) if stands.since else None
+    return AliasPosition(
+        since=stands.since,
+        promoted=move is not None and move.action == "promote",
+        stack=stands.stack,
+        reason="" if move is None else move.reason,
+    )

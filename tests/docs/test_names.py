@@ -27,9 +27,12 @@ PACKAGE = Path(airflow_provider_exia.__file__).parent
 
 PART_TWO = {
     "rooms": {"compiled", "dag_compiler", "dag_templates", "sensors", "triggers"},
-    "modules": {"operators.generate_dag", "operators.model_data", "operators.model_score", "operators.monitor"},
+    "modules": {
+        *("operators.generate_dag", "operators.model_data", "operators.model_score", "operators.monitor"),
+        "operators.monitor_sweep",
+    },
     "commands": {"check", "compile", "monitor"},
-    "names": {"watch"},
+    "names": {"sweep", "watch"},
     "fields": {
         *("direction", "enter", "exit", "breaches", "window", "min_samples", "max_age", "cooldown", "bake"),
         *("bake_margin", "budget", "budget_window", "accept_within", "finish_within"),
