@@ -56,3 +56,20 @@ def is_legal(before: MonitorState, after: MonitorState) -> bool:
 def legal_moves() -> list[tuple[MonitorState, MonitorState]]:
     """Return all pairs of different states that are legal, in order."""
     return [(before, after) for before in _S for after in _S if before is not after and is_legal(before, after)]
+
+
+def as_mermaid() -> str:
+    """Draw the table as a state diagram, for the documentation."""
+    moves = [f"    {before} --> {after}" for before in _S for after in _S if after in DECISIONS[before]]
+    moves = [f"{move}: a person resumes" if move.startswith(f"    {_S.HALTED}") else move for move in moves]
+    return "\n".join(
+        [
+            "stateDiagram-v2",
+            f"    [*] --> {_S.HEALTHY}",
+            *moves,
+            f'    state "any state but {_S.HALTED}" as ANY',
+            f"    ANY --> {_S.CANDIDATE}: the alias was promoted",
+            f"    ANY --> {_S.ROLLED_BACK}: the alias was rolled back",
+            f"    ANY --> {_S.HALTED}: a person stops",
+        ]
+    )

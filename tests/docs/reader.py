@@ -12,6 +12,8 @@
     is saved under the name in its first line.
 ``json``, ``toml``
     are parsed.
+``mermaid``
+    is a drawing, which a test of its own compares with what it draws.
 
 The table under "Bad input" is run too: each call in it has to raise the error beside it.
 """
@@ -130,6 +132,9 @@ class Reader:
             return None
         return f"it printed\n{printed}"
 
+    def mermaid(self, _example: Example) -> None:
+        """Accept a drawing: a test of its own compares it with what it draws."""
+
     def json(self, example: Example) -> None:
         """Parse a block."""
         json.loads(example.parsed)
@@ -187,7 +192,7 @@ class Reader:
         )
 
 
-LANGUAGES = ("python", "shell", "text", "yaml", "json", "toml")
+LANGUAGES = ("python", "shell", "text", "yaml", "mermaid", "json", "toml")
 
 
 def bad_input(page: str) -> list[tuple[str, str]]:
