@@ -17,7 +17,8 @@ class UnbuiltPipeline(DAG):
 
     Airflow drops all DAGs of a file that raises. A DAG that cannot be serialized is dropped alone, and its error is
     shown under the file that the DAG says it is from: so this one names a place of its own. Were the error shown
-    under the real file, Airflow would take the file's other DAGs for stale.
+    under the real file, Airflow would take the file's other DAGs for stale. When Airflow refreshes its list of files
+    (every five minutes) it forgets errors of places that are no files; the next parse shows this one again.
 
     :param name: of the function that should have built them
     :param error: what it raised
