@@ -219,7 +219,15 @@ class RunningAirflow:
         :param tasks_too: False leaves the tasks running without anybody to report to, as a kill of the process group
             does
         """
-        process = self._running.pop("scheduler")
+        self.kill("scheduler", tasks_too=tasks_too)
+
+    def kill(self, name: str, *, tasks_too: bool = True) -> None:
+        """Kill a process with everything that it started; :meth:`start` starts it again.
+
+        :param name: key of :data:`COMMANDS`
+        :param tasks_too: see :meth:`kill_scheduler`
+        """
+        process = self._running.pop(name)
         self._killed.append(process)
         if tasks_too:
             process.kill()

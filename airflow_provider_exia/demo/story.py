@@ -7,6 +7,7 @@ library and from what the tasks returned.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -148,6 +149,8 @@ def run(*, folder: Path, keep_up: bool) -> int:
     report.step(f"compiling {SPEC.name} into {dags_folder}")
     compile_specs([SPEC], dags_folder)
     airflow_home = home / "airflow"
+    # Drawing writes caches, by default into the home folder: like all else they go into the demo's.
+    os.environ["MPLCONFIGDIR"] = str(airflow_home / "matplotlib")
     with running_airflow(airflow_home, dags_folder=dags_folder, preload=PRELOADED, progress=report.step) as airflow:
         documents, blobs = embedded_locations(airflow_home)
         with open_library(documents, blobs=blobs, by="exia demo") as library:
