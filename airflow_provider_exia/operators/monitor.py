@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
+from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, DownstreamTasksSkipped
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.operators.base import ExiaOperator
@@ -80,7 +80,8 @@ class MonitorEvaluateOperator(MonitorOperator):
     :param policy: the literal of the DAG
     :param retrain: dag_id of the training DAG (templated)
     :param shadow: decide and record, never act
-    :returns: ``{"run_id", "monitor", "episode"}`` of an episode without a run, or None
+    :returns: ``{"run_id", "monitor", "episode"}`` of an episode without a run, or None; with None a
+        :class:`RetrainOperator` directly behind it is skipped without a worker
     """
 
     template_fields: Sequence[str] = ("model", "monitor", "retrain")
@@ -110,7 +111,19 @@ class MonitorEvaluateOperator(MonitorOperator):
         )
         if entry.blind_since is not None:
             self.log.warning("blind since %s: no fresh point", entry.blind_since.isoformat())
-        return None if work is None else {"run_id": work.run_id, "monitor": work.monitor, "episode": work.episode}
+        if work is None:
+            self._skip_idle(context)
+            return None
+        return {"run_id": work.run_id, "monitor": work.monitor, "episode": work.episode}
+
+    def _skip_idle(self, context: Context) -> None:
+        """Let Airflow skip the task that would trigger, without starting a worker for it."""
+        is_mapped = context["ti"].map_index not in (None, -1)
+        if is_mapped or not self.downstream_task_ids:
+            return  # other mapped evaluations may have work for what comes next
+        idle = [task.task_id for task in self.get_direct_relatives() if isinstance(task, RetrainOperator)]
+        if idle:
+            raise DownstreamTasksSkipped(tasks=idle)  # type: ignore[no-untyped-call]  # Airflow gives it no types
 
 
 class Watching(Protocol):

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, DownstreamTasksSkipped
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.hooks.monitor import MonitorHook
@@ -214,3 +216,32 @@ def test_event_time_of_an_evaluation_is_that_of_its_run(published: ModelLibrary)
     evaluate()
 
     assert MonitorHook().state("delay", "loss").evidence == ()  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def evaluate() -> MonitorEvaluateOperator:
+    """An evaluation with a trigger and another task behind it."""
+    with DAG(dag_id="delay_watch", schedule=None):
+        evaluate = MonitorEvaluateOperator(
+            task_id="evaluate", model="delay", monitor="loss", policy=POLICY, retrain="delay_train"
+        )
+        retrain = RetrainOperator(task_id="retrain", work=None, retrain="delay_train")
+        notify = EmptyOperator(task_id="notify")
+        evaluate >> [retrain, notify]
+    return evaluate
+
+
+@pytest.mark.usefixtures("published")
+def test_without_work_only_the_task_that_would_trigger_is_skipped(evaluate: MonitorEvaluateOperator) -> None:
+    with pytest.raises(DownstreamTasksSkipped) as skipped:
+        evaluate.execute(context_with())
+
+    assert skipped.value.tasks == ["retrain"]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_mapped_evaluation_leaves_the_trigger_to_the_others(evaluate: MonitorEvaluateOperator) -> None:
+    context = context_with()
+    context["ti"].map_index = 3
+
+    assert evaluate.execute(context) is None
