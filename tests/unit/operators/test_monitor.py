@@ -219,7 +219,7 @@ def test_event_time_of_an_evaluation_is_that_of_its_run(published: ModelLibrary)
 
 
 @pytest.fixture
-def evaluate() -> MonitorEvaluateOperator:
+def evaluating() -> MonitorEvaluateOperator:
     """An evaluation with a trigger and another task behind it."""
     with DAG(dag_id="delay_watch", schedule=None):
         evaluate = MonitorEvaluateOperator(
@@ -232,16 +232,16 @@ def evaluate() -> MonitorEvaluateOperator:
 
 
 @pytest.mark.usefixtures("published")
-def test_without_work_only_the_task_that_would_trigger_is_skipped(evaluate: MonitorEvaluateOperator) -> None:
+def test_without_work_only_the_task_that_would_trigger_is_skipped(evaluating: MonitorEvaluateOperator) -> None:
     with pytest.raises(DownstreamTasksSkipped) as skipped:
-        evaluate.execute(context_with())
+        evaluating.execute(context_with())
 
     assert skipped.value.tasks == ["retrain"]
 
 
 @pytest.mark.usefixtures("published")
-def test_a_mapped_evaluation_leaves_the_trigger_to_the_others(evaluate: MonitorEvaluateOperator) -> None:
+def test_a_mapped_evaluation_leaves_the_trigger_to_the_others(evaluating: MonitorEvaluateOperator) -> None:
     context = context_with()
     context["ti"].map_index = 3
 
-    assert evaluate.execute(context) is None
+    assert evaluating.execute(context) is None
