@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_exia.exceptions import ExiaError, InvalidInput
 from airflow_provider_exia.monitoring.states import RETRAIN_NOW, MonitorState
-from airflow_provider_exia.storage.documents import StoreUnavailable, WriteConflict, WriteUnknown
+from airflow_provider_exia.storage.documents import StoreRefused, StoreUnavailable, WriteConflict, WriteUnknown
 
 if TYPE_CHECKING:
     from airflow_provider_exia.monitoring.entries import MonitorEntry
@@ -95,21 +95,23 @@ def _ask(journal: MonitorJournal, ask: Callable[[MonitorEntry], MonitorEntry], *
     asked: MonitorEntry | None = None
     trouble: Exception | None = None
     for _ in range(_MOST_STEPS):
-        newest = journal.newest()
-        # Only a look *after* the newest was read can tell our own late write from somebody else's entry.
-        if asked is not None and journal.is_written(asked):
-            return replace(asked, revision=1)
-        if newest is None:
-            raise RequestRefused(f"{_name(journal)} has no entry yet: its first evaluation makes it")
-        if asked is None or asked.sequence != newest.sequence + 1:
-            asked = journal.prepare(newest, replace(ask(newest), reason=reason), by=by)
         try:
+            newest = journal.newest()
+            # Only a look *after* the newest was read can tell our own late write from somebody else's entry.
+            if asked is not None and journal.is_written(asked):
+                return replace(asked, revision=1)
+            if newest is None:
+                raise RequestRefused(f"{_name(journal)} has no entry yet: its first evaluation makes it")
+            if asked is None or asked.sequence != newest.sequence + 1:
+                asked = journal.prepare(newest, replace(ask(newest), reason=reason), by=by)
             return journal.write(asked)
         except (WriteConflict, WriteUnknown) as error:
             trouble = error
-    if isinstance(trouble, WriteUnknown):
-        raise trouble
-    raise StoreUnavailable(f"{_name(journal)}: others kept writing to its journal; ask again") from trouble
+        except (StoreUnavailable, StoreRefused):
+            if trouble is None:
+                raise
+            break  # these errors say that nothing was written, and an earlier try may have been
+    raise WriteUnknown(f"{_name(journal)}: no answer that can be relied on; look at its history") from trouble
 
 
 def _name(journal: MonitorJournal) -> str:
