@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
+from tests.simulation.catalogue import AT_RANDOM, IN_EVERY_ORDER, SCENARIOS, prepare
 from tests.simulation.explorer import Finding, Report, again, at_random, explore
-from tests.simulation.mutations import MUTATIONS, hunt
-from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, PAIRS_WITH_TWO_FAULTS, SCENARIOS, prepare
+from tests.simulation.hunting import MUTATIONS, hunt
 
 SEEDS = range(2000)
 _PROCESSES = 2
@@ -123,8 +123,8 @@ def _one(name: str, seed: int | None, choices: str | None) -> int:
 
 def _everything() -> int:
     jobs = [
-        *(partial(explored, scenario.name) for scenario in (*PAIRS, *PAIRS_WITH_TWO_FAULTS, *ALONE)),
-        *(partial(drawn, scenario.name) for scenario in CROWDS),
+        *(partial(explored, scenario.name) for scenario in IN_EVERY_ORDER),
+        *(partial(drawn, scenario.name) for scenario in AT_RANDOM),
     ]
     prepare()
     with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("fork")) as pool:

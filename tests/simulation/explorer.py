@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.simulation.fairness import fair_violations
 from tests.simulation.invariants import (
     View,
     Violation,
@@ -76,6 +77,7 @@ class _Checker:
     def __init__(self, scenario: Scenario) -> None:
         self.start = view_of(scenario.memory())
         self._contents: dict[Hashable, tuple[View, tuple[Violation, ...]]] = {}
+        self._ends: dict[Hashable, tuple[Violation, ...]] = {}
 
     def look(self, run: Run) -> tuple[View, tuple[Violation, ...]]:
         """Read the stores and check their content."""
@@ -92,7 +94,15 @@ class _Checker:
         after, wrong = self.look(run)
         changed = () if after is before else tuple(step_violations(before, after))
         endless = (Violation("I9", "an operation does not end"),) if run.too_long else ()
-        return (*wrong, *changed, *actor_violations(after, self.start, run.actors), *endless)
+        unfinished = self._unfinished(run) if run.is_idle and not wrong else ()
+        return (*wrong, *changed, *actor_violations(after, self.start, run.actors), *endless, *unfinished)
+
+    def _unfinished(self, run: Run) -> tuple[Violation, ...]:
+        """Return what is not put right by evaluations that nothing disturbs any more."""
+        content = run.memory.content()
+        if content not in self._ends:
+            self._ends[content] = tuple(fair_violations(run.memory, self.start))
+        return self._ends[content]
 
 
 Wanted = Callable[[tuple[Violation, ...]], bool]
@@ -151,7 +161,7 @@ def _go(run: Run, path: list[_Fork], checker: _Checker, seen: set[Hashable], wan
             return
         seen.add(state)
         options = run.options()
-        if run.all_ended:
+        if run.is_idle:
             report.endings[_ending(run)] += 1
         if not options:
             return
@@ -191,4 +201,4 @@ def _one_way(scenario: Scenario, choose: Callable[[Sequence[Choice]], int | None
 
 
 def _ending(run: Run) -> tuple[str, ...]:
-    return tuple(actor.outcome.kind.value if actor.outcome else "" for actor in run.actors)
+    return tuple(actor.outcome.kind.value if actor.outcome else "waiting" for actor in run.actors)

@@ -1,6 +1,7 @@
 """What must be true after every step, read from the stores alone and told by rules written apart from the library.
 
-Here are I1 to I5 and I9 of the protocol. I6 needs a collector, I7 and I8 a monitor: they come with those.
+Here are I1 to I5 and I9 of the protocol; what is about a monitor (I7, I8) is in ``monitor_rules``. I6 needs a collector
+and comes with it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_exia.storage.documents import Document
+from tests.simulation import monitor_rules
 from tests.simulation.journal_rules import Aliases, check_entries, is_out_of_use, refusal_is_just
+from tests.simulation.monitor_operations import Request
 from tests.simulation.operations import CHAMPION, MODEL, Load, Move, Publish, bytes_of
 from tests.simulation.scheduler import Actor, Outcome, OutcomeKind
 
@@ -42,11 +45,15 @@ class View:
     :param versions: by order of insertion
     :param journal: by sequence
     :param blobs: by key
+    :param monitor: the monitor's journal, by sequence
+    :param trainings: what training functions saw of themselves
     """
 
     versions: Sequence[Document]
     journal: Sequence[Document]
     blobs: Mapping[str, bytes]
+    monitor: Sequence[Document] = ()
+    trainings: Sequence[Document] = ()
 
     @property
     def ready(self) -> dict[int, Document]:
@@ -57,7 +64,8 @@ class View:
 def view_of(memory: Memory) -> View:
     """Read everything."""
     journal = sorted(memory.stored("model_journal"), key=lambda entry: entry["sequence"])
-    return View(memory.stored("versions"), journal, dict(memory.blobs))
+    monitor = sorted(memory.stored("monitor_journal"), key=lambda entry: entry["sequence"])
+    return View(memory.stored("versions"), journal, dict(memory.blobs), monitor, memory.stored("airflow_trainings"))
 
 
 def content_violations(view: View, start: View) -> Iterator[Violation]:
@@ -70,6 +78,8 @@ def content_violations(view: View, start: View) -> Iterator[Violation]:
     yield from _versions_are_distinct(view)
     for text in check_entries(view.journal, len(start.journal), set(view.ready)):
         yield Violation("I5", text)
+    for invariant, text in monitor_rules.broken_rules(view.monitor, view.journal, view.trainings):
+        yield Violation(invariant, text)
 
 
 def step_violations(before: View, after: View) -> Iterator[Violation]:
@@ -79,6 +89,8 @@ def step_violations(before: View, after: View) -> Iterator[Violation]:
             yield Violation("I4", f"version {number} was READY and is not what it was")
     if list(after.journal[: len(before.journal)]) != list(before.journal):
         yield Violation("I5", "an entry of the journal was changed or lost")
+    if list(after.monitor[: len(before.monitor)]) != list(before.monitor):
+        yield Violation("I5", "an entry of the monitor's journal was changed or lost")
 
 
 def actor_violations(view: View, start: View, actors: Sequence[Actor]) -> Iterator[Violation]:
@@ -155,6 +167,8 @@ def _outcome_is_true(view: View, start: View, actor: Actor, outcome: Outcome) ->
         yield from _publication_is_true(view, operation, outcome)
     elif isinstance(operation, Load):
         yield from _load_is_true(view, start, operation, outcome)
+    elif isinstance(operation, Request):
+        yield from _request_is_true(view, actor, outcome)
 
 
 def _move_is_true(view: View, start: View, actor: Actor, move: Move, outcome: Outcome) -> Iterator[Violation]:
@@ -180,6 +194,17 @@ def _publication_is_true(view: View, publish: Publish, outcome: Outcome) -> Iter
         yield Violation("I4", f"publish returned {outcome.value}, which is not READY")
     elif version["work"] != publish.work or version["files"][0]["sha256"] != _sha256(bytes_of(publish.content)):
         yield Violation("I4", f"publish returned {outcome.value}, which is not what was published")
+
+
+def _request_is_true(view: View, actor: Actor, outcome: Outcome) -> Iterator[Violation]:
+    """What a person was told of a request is so: the entry is there, or it is not and never will be."""
+    own = [entry["sequence"] for entry in view.monitor if entry["by"] == actor.name]
+    if outcome.kind is OutcomeKind.DONE and outcome.value is not None and own != [outcome.value]:
+        yield Violation("I5", f"{actor.operation.kind} said done with {outcome.value}, and its entries are {own}")
+    elif outcome.kind is OutcomeKind.REFUSED and own:
+        yield Violation("I5", f"{actor.operation.kind} was refused ({outcome.value}) and its entry is there")
+    elif outcome.kind is OutcomeKind.UNAVAILABLE and outcome.value == "after a write":
+        yield Violation("I5", f"{actor.operation.kind} said that nothing was written, and it may have been")
 
 
 def _load_is_true(view: View, start: View, load: Load, outcome: Outcome) -> Iterator[Violation]:

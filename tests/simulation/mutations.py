@@ -7,14 +7,13 @@ Not here, because the shortest run needs an operation of a later part:
 * with the collector: the number in the blob key, ABANDONED and COLLECTED before a delete, blobs above the number read
   are kept, collect needs "newest is retire", the collect entry before COLLECTED. (The guards "swap compares the
   revision" and "restore needs newest is retire" also break without a collector, by other runs than the table's.)
-* with the monitor: accept before training, tickets, triggers for absent runs, the end of dead runs, a rollback is not
-  baked, evaluation follows alias moves, the automatic rollback expects ``watching``. (What the journal does with the
-  ``expected`` that it is given is here.)
+
+Those about monitors are in ``monitor_mutations``; what the journal does with the ``expected`` that it is given is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -27,11 +26,9 @@ from airflow_provider_exia.model_library.manifest import blob_key, publication_o
 from airflow_provider_exia.model_library.records import VERSIONS, JournalEntry, State, Version
 from airflow_provider_exia.model_library.resources import Attempts, Resources
 from airflow_provider_exia.storage.documents import Key, Query, WriteConflict, WriteUnknown
-from tests.simulation.explorer import Report, explore
-from tests.simulation.scenarios import SCENARIOS, Scenario
 
 if TYPE_CHECKING:
-    from tests.simulation.invariants import Violation
+    from tests.simulation.scenarios import Scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +48,7 @@ class Mutation:
     guard: str
     breaks: str
     scenario: str
-    module: ModuleType | None = None
+    module: ModuleType | type | None = None
     name: str = ""
     by: Any = None
     unguarded: frozenset[Key] = frozenset()
@@ -71,21 +68,6 @@ class Mutation:
             if self.module is not None:
                 stack.enter_context(mock.patch.object(self.module, self.name, self.by))
             yield
-
-
-def hunt(mutation: Mutation) -> Report:
-    """Take the guard away and look for a run that breaks the invariant, first without faults, then with more."""
-    scenario = SCENARIOS[mutation.scenario]
-
-    def breaks_it(violations: Sequence[Violation]) -> bool:
-        return any(violation.invariant == mutation.breaks for violation in violations)
-
-    with mutation.applied():
-        for faults in range(scenario.rules.faults + 1):
-            report = explore(mutation.rules_for(scenario, faults), wanted=breaks_it)
-            if report.findings:
-                break
-    return report
 
 
 def _publication_of_work(work: str, _digest: str) -> str:
@@ -137,7 +119,7 @@ def _own_before_newest(resources: Resources, model: str, token: str) -> tuple[Jo
 _append = journal.append
 
 
-def _append_refreshing(
+def append_refreshing(
     resources: Resources,
     model: str,
     decide: journal.Decide,
@@ -146,6 +128,7 @@ def _append_refreshing(
     alias: str | None = None,
     expected: int | None = None,
 ) -> JournalEntry:
+    """Append, deciding after a lost race on what is there then."""
     looks = 0
 
     def decide_on_what_is_there(newest: JournalEntry | None, expected: int | None) -> journal.Change:
@@ -167,8 +150,8 @@ def _swapped(stack: tuple[int, ...]) -> tuple[int, ...]:
     return (stack[1], stack[0], *stack[2:]) if len(stack) > 1 else ()
 
 
-def _nothing(*_arguments: object) -> None:
-    return None
+def do_nothing(*_arguments: object) -> None:
+    """Stand where a check or a change stood."""
 
 
 def _true(*_arguments: object) -> bool:
@@ -245,7 +228,7 @@ MUTATIONS = (
         scenario="rollback x load",
         module=journal,
         name="_entry_with_token",
-        by=_nothing,
+        by=do_nothing,
     ),
     Mutation(
         guard="CONFLICT means read again",
@@ -293,7 +276,7 @@ MUTATIONS = (
         scenario="promote x rollback: automatic",
         module=aliases,
         name="_check_unmoved",
-        by=_nothing,
+        by=do_nothing,
     ),
     Mutation(
         guard="expected never refreshed by the loop",
@@ -301,7 +284,7 @@ MUTATIONS = (
         scenario="promote x rollback: automatic",
         module=journal,
         name="append",
-        by=_append_refreshing,
+        by=append_refreshing,
     ),
     Mutation(
         guard="promote reads the newest entry about v",
@@ -309,7 +292,7 @@ MUTATIONS = (
         scenario="promote x restore: same version",
         module=aliases,
         name="check_in_use",
-        by=_nothing,
+        by=do_nothing,
     ),
     Mutation(
         guard="promote reads the document",
@@ -317,7 +300,7 @@ MUTATIONS = (
         scenario="publish x promote: of that version",
         module=aliases,
         name="check_ready",
-        by=_nothing,
+        by=do_nothing,
     ),
     Mutation(  # the table's run (I2, an empty stack) ends at a second belt: a record has no empty stack
         guard="retire refuses a live version",
@@ -325,7 +308,7 @@ MUTATIONS = (
         scenario="rollback x retire: of the live version",
         module=aliases,
         name="_check_not_live",
-        by=_nothing,
+        by=do_nothing,
     ),
     Mutation(
         guard="retire takes v out of all stacks",
@@ -349,6 +332,6 @@ MUTATIONS = (
         scenario="restore x restore: same version",
         module=aliases,
         name="_check_retired",
-        by=_nothing,
+        by=do_nothing,
     ),
 )

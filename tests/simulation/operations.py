@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -25,14 +26,20 @@ class Operation:
     """Something that an actor does once, or again after it was killed.
 
     :param token: names a move for its repetition; two actors with one token are one task and its zombie
+    :param ahead: how far its clock is ahead, where it comes much later than the others
     """
 
     kind: ClassVar[str]
     token: str = ""
+    ahead: timedelta = timedelta()
 
     def run(self, library: ModelLibrary) -> Hashable:
         """Do it and return what the invariants want to know."""
         raise NotImplementedError
+
+    def run_again(self, library: ModelLibrary) -> Hashable:
+        """Do what comes after the death of the process: the same work again, unless an operation knows better."""
+        return self.run(library)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,17 @@ Every scenario begins with the same past, made by the library itself: versions 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from itertools import count
 
 from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.records import VERSIONS
 from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.storage.documents import REVISION
-from tests.simulation.operations import Load, Operation, Promote, Publish, Restore, Retire, Rollback, source_file
+from tests.simulation.operations import Load, Operation, Promote, Publish, Restore, Retire, Rollback
 from tests.simulation.scheduler import USUAL_FAULTS, Fate, Rules, SimulatedClock
 from tests.simulation.stores import Memory, SimulatedBlobs, SimulatedDocuments
 
@@ -31,12 +32,14 @@ class Scenario:
     :param operations: one actor for each
     :param rules: faults
     :param abandoned: a collector gave up the publication of the first operation before
+    :param past: makes what was there before; default: the past of the library alone
     """
 
     name: str
     operations: Sequence[Operation]
     rules: Rules = Rules()
     abandoned: bool = False
+    past: Callable[[], Memory] | None = None
 
     @property
     def pair(self) -> str:
@@ -45,26 +48,18 @@ class Scenario:
 
     def memory(self) -> Memory:
         """Return the past, fresh."""
-        memory = _past().copy()
+        memory = (self.past or library_past)().copy()
         if self.abandoned:
             _abandon(memory, self.operations[0])
         memory.unguarded = self.rules.unguarded
         return memory
 
 
-def prepare() -> None:
-    """Make the past and every file now, so that processes forked from this one share them and leave none behind."""
-    _past()
-    for scenario in SCENARIOS.values():
-        for operation in scenario.operations:
-            if isinstance(operation, Publish):
-                source_file(operation.content)
-
-
 @cache
-def _past() -> Memory:
+def library_past() -> Memory:
+    """Return the past of the library alone; to be copied."""
     memory = Memory()
-    library = _library(memory)
+    library = library_on(memory)
     for number in range(1, 5):
         Publish(work=f"past {number}", content=f"bytes-{number}").run(library)
     for move in (
@@ -76,21 +71,27 @@ def _past() -> Memory:
     return memory
 
 
-def _library(memory: Memory) -> ModelLibrary:
-    clock = SimulatedClock(datetime(2023, 12, 31, 23, 30, tzinfo=UTC))
+def library_on(memory: Memory, *, caller: str = "the past", clock: SimulatedClock | None = None) -> ModelLibrary:
+    """Return a library over a memory that answers at once.
+
+    :param caller: who uses it
+    :param clock: its own; default: a while before the actors begin
+    """
+    clock = clock or SimulatedClock(datetime(2023, 12, 31, 23, 30, tzinfo=UTC))
+    numbers = count(1)
     resources = Resources(
-        documents=SimulatedDocuments(memory),
+        documents=SimulatedDocuments(memory, caller=caller),
         blobs=SimulatedBlobs(memory, clock=clock),
         clock=clock,
-        new_token=lambda: "unused",  # every move of a scenario brings its own
+        new_token=lambda: f"{caller} {next(numbers)}",
     )
-    return ModelLibrary(resources, by="the past")
+    return ModelLibrary(resources, by=caller)
 
 
 def _abandon(memory: Memory, operation: Operation) -> None:
     """Leave what a collector leaves of a publication that did not go on for days: its document, ABANDONED."""
     other = memory.copy()
-    number = operation.run(_library(other))
+    number = operation.run(library_on(other))
     document = next(version for version in other.stored(VERSIONS.name) if version["number"] == number)
     memory.counters = other.counters
     memory.insert(VERSIONS, {**document, "state": "ABANDONED", "ready_at": None, REVISION: 1})
@@ -260,5 +261,3 @@ CROWDS = (
         rules=_FOUR_FAULTS,
     ),
 )
-
-SCENARIOS = {scenario.name: scenario for scenario in (*PAIRS, *PAIRS_WITH_TWO_FAULTS, *ALONE, *CROWDS)}

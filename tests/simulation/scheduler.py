@@ -18,13 +18,15 @@ from airflow_provider_exia.exceptions import OutcomeUnknown
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
 from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.resources import Resources
+from airflow_provider_exia.monitoring.requests import RequestRefused
 from airflow_provider_exia.storage.documents import Key, StoreRefused, StoreUnavailable, WriteConflict, WriteUnknown
+from tests.simulation.airflow_runs import OWN_WORK
 from tests.simulation.operations import Operation
 from tests.simulation.stores import Call, Memory, SimulatedBlobs, SimulatedDocuments
 
 _MOST_STEPS = 400
 """No run needs half as many; one that goes on longer does not end."""
-_START = datetime(2024, 1, 1, tzinfo=UTC)
+START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Fate(StrEnum):
@@ -37,6 +39,8 @@ class Fate(StrEnum):
     """The process dies; its request is put aside. It starts again with the same work key or token."""
     REPEATED = "repeated"
     """The request is done, and the answer is a conflict: a driver repeated it."""
+    TWICE = "twice"
+    """The request is done, and a copy of it is put aside: a client sent it twice."""
     FORGOTTEN = "forgotten"
     """The store acknowledges a put that it does not keep."""
     UNAVAILABLE = "unavailable"
@@ -117,38 +121,53 @@ class Actor:
     :param name: signs its entries
     :param operation: what it does
     :param clock: its own; no two actors agree on the time
-    :param library: the real one
+    :param library: the real one, once the run has begun
     :param waiting: the call at which it waits; None when it has ended
     :param history: all replies it had since it last started: with the operation they are its whole state
     :param sent: whether a write that it made since then was done, or may still be
+    :param tokens: how many tokens it made, in all its lives
+    :param lives: how often it was started
     :param outcome: how it ended
     """
 
     name: str
     operation: Operation
     clock: SimulatedClock
-    library: ModelLibrary
+    library: Any = None
     thread: Any = None
     waiting: Call | None = None
     history: Hashable = ()
     sent: bool = False
+    tokens: int = 0
+    lives: int = 0
     outcome: Outcome | None = None
 
     def state(self) -> Hashable:
         """Return what its future depends on."""
-        return self.outcome if self.outcome is not None else self.history
+        return self.outcome if self.outcome is not None else (self.history, self.tokens)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it waits for a call that can be answered now."""
+        return self.waiting is not None and self.waiting.ready()
+
+    def new_token(self) -> str:
+        """Return a token that nobody had before."""
+        self.tokens += 1
+        return f"{self.name} {self.tokens}"
 
     def body(self) -> None:
         """Do the operation."""
+        do = self.operation.run if self.lives == 1 else self.operation.run_again
         try:
-            self.outcome = Outcome(OutcomeKind.DONE, self.operation.run(self.library))
+            self.outcome = Outcome(OutcomeKind.DONE, do(self.library))
         except _Killed:
             return
         except OutcomeUnknown as error:
             self.outcome = Outcome(OutcomeKind.UNKNOWN, str(error))
         except (StoreUnavailable, StoreRefused) as error:
             self.outcome = Outcome(OutcomeKind.UNAVAILABLE, "after a write" if self.sent else str(error))
-        except ModelLibraryError as error:
+        except (ModelLibraryError, RequestRefused) as error:
             self.outcome = Outcome(OutcomeKind.REFUSED, f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001 - whatever else comes out of an operation is a finding
             self.outcome = Outcome(OutcomeKind.BROKEN, f"{type(error).__name__}: {error}")
@@ -162,12 +181,15 @@ class Rules:
     :param fates: in which ways
     :param unguarded: unique keys that the store does not enforce (only when a guard is taken away)
     :param compares_revisions: whether the store looks at the revision in a swap (likewise)
+    :param steady: reads, by method and collection, of what no actor of the scenario changes: the order in which they
+        are done cannot matter, so nobody waits with them
     """
 
     faults: int = 1
     fates: Sequence[Fate] = USUAL_FAULTS
     unguarded: frozenset[Key] = frozenset()
     compares_revisions: bool = True
+    steady: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -191,15 +213,15 @@ class Run:
 
     def __enter__(self) -> Run:
         for index, operation in enumerate(self.operations):
-            clock = SimulatedClock(_START - timedelta(hours=index))
-            resources = Resources(
-                documents=SimulatedDocuments(self.memory, _wait, compares_revisions=self.rules.compares_revisions),
-                blobs=SimulatedBlobs(self.memory, _wait, clock),
-                clock=clock,
-                new_token=lambda: "unused",  # every move of a scenario brings its own
-            )
+            clock = SimulatedClock(START - timedelta(hours=index) + operation.ahead)
             name = f"{index} {operation.kind}"
-            actor = Actor(name, operation, clock, ModelLibrary(resources, by=name))
+            actor = Actor(name, operation, clock)
+            documents = SimulatedDocuments(
+                self.memory, self._gate, compares_revisions=self.rules.compares_revisions, caller=name
+            )
+            blobs = SimulatedBlobs(self.memory, self._gate, clock)
+            resources = Resources(documents=documents, blobs=blobs, clock=clock, new_token=actor.new_token)
+            actor.library = ModelLibrary(resources, by=name)
             self.actors.append(actor)
             self._start(actor)
         return self
@@ -210,9 +232,9 @@ class Run:
                 actor.thread.throw(GreenletExit)
 
     @property
-    def all_ended(self) -> bool:
-        """Whether no actor has anything left to do."""
-        return all(actor.waiting is None for actor in self.actors)
+    def is_idle(self) -> bool:
+        """Whether every actor has ended or waits for what nobody brings any more."""
+        return not any(actor.can_go_on for actor in self.actors)
 
     @property
     def too_long(self) -> bool:
@@ -226,7 +248,11 @@ class Run:
 
     def options(self) -> list[Choice]:
         """Return everything that can happen next; the undisturbed goes first."""
-        waiting = [(index, actor.waiting) for index, actor in enumerate(self.actors) if actor.waiting is not None]
+        waiting = [
+            (index, actor.waiting)
+            for index, actor in enumerate(self.actors)
+            if actor.waiting is not None and actor.can_go_on
+        ]
         options = [Choice(Fate.REPLY, index) for index, _ in waiting]
         options += [Choice(Fate.LAND, index) for index in range(len(self.aside))]
         if self.faults < self.rules.faults:
@@ -279,6 +305,9 @@ class Run:
             self.faults -= fate is Fate.REPEATED  # an honest conflict
             return None, error, f"conflict on {', '.join(error.key)}"
         actor.sent |= call.writes
+        if fate is Fate.TWICE:
+            self.aside.append(call)
+            return reply, None, "done; a second request is put aside"
         if fate is Fate.REPEATED:
             return None, WriteConflict(collection=call.subject, key=("repeated",)), "done, but answered as a conflict"
         return reply, None, "the deadline passes" if fate is Fate.DEADLINE else "done"
@@ -292,7 +321,7 @@ class Run:
         self.trace.append(("late request", str(call), seen))
 
     def _start(self, actor: Actor) -> None:
-        actor.history, actor.sent = (), False
+        actor.history, actor.sent, actor.lives = (), False, actor.lives + 1
         actor.thread = greenlet(actor.body)
         self._wait_for(actor, actor.thread.switch())
 
@@ -305,20 +334,25 @@ class Run:
             actor.outcome = None  # the error says: repeat it with the same token to find out
             self._start(actor)
 
+    def _gate(self, call: Call) -> Any:
+        """Hand the baton to the scheduler until it answers."""
+        if (call.name, call.subject) in self.rules.steady:
+            return call.perform()
+        return getcurrent().parent.switch(call)
+
     def _number(self, state: Hashable) -> int:
         return self.known.setdefault(state, len(self.known))
 
 
-def _wait(call: Call) -> Any:
-    """Hand the baton to the scheduler until it answers."""
-    return getcurrent().parent.switch(call)
-
-
 def _can_happen(fate: Fate, call: Call) -> bool:
+    if call.name in OWN_WORK:
+        return False
     if fate in (Fate.UNAVAILABLE, Fate.REFUSED, Fate.DEADLINE):
         return True
     if fate is Fate.FORGOTTEN:
         return call.name == "put"
+    if fate is Fate.TWICE:
+        return call.name == "create run"
     if fate is Fate.REPEATED:
         return call.conditional
     return call.writes

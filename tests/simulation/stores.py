@@ -30,6 +30,7 @@ from airflow_provider_exia.storage.documents import (
 
 Identity: TypeAlias = tuple[Hashable, ...]
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, allow_nan=False)
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
@@ -44,6 +45,12 @@ class Stored:
     text: str
     document: Document = field(compare=False)
 
+    def brief(self) -> str:
+        """Return what a trace shows: a monitor's entry is long, and little of it says what happens."""
+        if "watching" not in self.document:
+            return self.text
+        return "{sequence}: {state}({episode}) {action} by {by}, watching {watching}".format(**self.document)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -55,6 +62,7 @@ class Call:
     :param writes: whether it changes anything
     :param conditional: whether the store may answer with a conflict
     :param perform: does it and returns a hashable reply
+    :param ready: says whether it can be answered yet: until then the caller waits, as a run for its row
     """
 
     name: str
@@ -63,9 +71,10 @@ class Call:
     writes: bool
     conditional: bool
     perform: Callable[[], Hashable] = field(compare=False)
+    ready: Callable[[], bool] = field(default=lambda: True, compare=False)
 
     def __str__(self) -> str:
-        argument = self.argument.text if isinstance(self.argument, Stored) else self.argument
+        argument = self.argument.brief() if isinstance(self.argument, Stored) else self.argument
         return f"{self.name} {self.subject}" + (f" {argument}" if argument else "")
 
 
@@ -156,10 +165,11 @@ class Memory:
             if _matches(item.document, query.where) and _is_between(item.document[query.order], query)
         ]
         by = (query.order, *collection.identity)
-        ordered = sorted(enumerate(found), key=lambda pair: (_values(pair[1].document, by), pair[0]))
+        if len(found) > 1:
+            found.sort(key=lambda item: _values(item.document, by))
         if query.descending:
-            ordered.reverse()
-        return tuple(item for _, item in ordered[: query.limit])
+            found.reverse()
+        return tuple(found[: query.limit])
 
     def next_number(self, counter: str) -> int:
         """Count up."""
@@ -202,54 +212,55 @@ class SimulatedDocuments:
     :param memory: shared by all callers
     :param gate: decides when a call takes effect
     :param compares_revisions: False takes the guard of ``swap`` away
+    :param caller: who calls
     """
 
-    def __init__(self, memory: Memory, gate: Gate = at_once, *, compares_revisions: bool = True) -> None:
-        self._memory, self._gate, self._compares_revisions = memory, gate, compares_revisions
+    def __init__(
+        self, memory: Memory, gate: Gate = at_once, *, compares_revisions: bool = True, caller: str = "the past"
+    ) -> None:
+        self.memory, self.gate, self.caller, self._compares_revisions = memory, gate, caller, compares_revisions
 
     def insert(self, collection: Collection, document: Document) -> None:
         """Store a new document at revision 1."""
         item = as_stored(document, revision=1)
-        self._write("insert", collection.name, item, lambda: self._memory.insert(collection, item.document))
+        self._write("insert", collection.name, item, lambda: self.memory.insert(collection, item.document))
 
     def swap(self, collection: Collection, document: Document, *, revision: int) -> None:
         """Replace the document with the same identity if it is still at ``revision``."""
         item = as_stored(document, revision=revision)
         wanted = revision if self._compares_revisions else None
-        self._write("swap", collection.name, item, lambda: self._memory.swap(collection, item.document, wanted))
+        self._write("swap", collection.name, item, lambda: self.memory.swap(collection, item.document, wanted))
 
     def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
         """Return the document with this unique key, or None."""
-        found: Stored | None = self._gate(
-            Call("get", collection.name, tuple(key.values()), False, False, lambda: self._memory.get(collection, key))
+        found: Stored | None = self.gate(
+            Call("get", collection.name, tuple(key.values()), False, False, lambda: self.memory.get(collection, key))
         )
         return None if found is None else found.document
 
     def find(self, collection: Collection, query: Query) -> Sequence[Document]:
         """Return the documents that match, in order."""
         argument = (*query.where.values(), query.order, query.at_least, query.at_most, query.descending, query.limit)
-        found: tuple[Stored, ...] = self._gate(
-            Call("find", collection.name, argument, False, False, lambda: self._memory.find(collection, query))
+        found: tuple[Stored, ...] = self.gate(
+            Call("find", collection.name, argument, False, False, lambda: self.memory.find(collection, query))
         )
         return [item.document for item in found]
 
     def next_number(self, counter: str) -> int:
         """Return a number that no earlier call for ``counter`` returned."""
-        number: int = self._gate(
-            Call("next_number", counter, (), True, False, lambda: self._memory.next_number(counter))
-        )
+        number: int = self.gate(Call("next_number", counter, (), True, False, lambda: self.memory.next_number(counter)))
         return number
 
     def delete(self, collection: Collection, key: Mapping[str, str | int]) -> None:
         """Remove a document by its identity; absent is success."""
         argument = tuple(key.values())
-        self._gate(Call("delete", collection.name, argument, True, False, lambda: self._memory.delete(collection, key)))
+        self.gate(Call("delete", collection.name, argument, True, False, lambda: self.memory.delete(collection, key)))
 
     def close(self) -> None:
         """There is nothing to release."""
 
     def _write(self, name: str, collection: str, item: Stored, perform: Callable[[], None]) -> None:
-        self._gate(Call(name, collection, item, True, True, perform))
+        self.gate(Call(name, collection, item, True, True, perform))
 
 
 class SimulatedBlobs:
@@ -312,16 +323,19 @@ class SimulatedBlobs:
 
 def as_stored(document: Document, *, revision: int) -> Stored:
     """Return a document as it is kept: through JSON, so that no caller shares a value with the store."""
-    text = json.dumps({**document, REVISION: revision}, sort_keys=True, allow_nan=False)
+    text = _CANONICAL.encode({**document, REVISION: revision})
     return Stored(text, json.loads(text))
 
 
 def _values(document: Document, key: Sequence[str]) -> Identity:
-    return tuple(document[name] for name in key)
+    return tuple([document[name] for name in key])
 
 
 def _matches(document: Document, wanted: Mapping[str, str | int]) -> bool:
-    return all(document[name] == value for name, value in wanted.items())
+    for name, value in wanted.items():  # noqa: SIM110 - and a list above: these are called some million times
+        if document[name] != value:
+            return False
+    return True
 
 
 def _is_between(value: Any, query: Query) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.simulation.__main__ import Row, last_line, main, replay_of
+from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.explorer import again
-from tests.simulation.mutations import MUTATIONS, Mutation, hunt
-from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.hunting import MUTATIONS, hunt
 from tests.simulation.scheduler import Fate
+
+if TYPE_CHECKING:
+    from tests.simulation.mutations import Mutation
 
 
 @pytest.mark.parametrize("mutation", [pytest.param(mutation, id=mutation.guard) for mutation in MUTATIONS])
