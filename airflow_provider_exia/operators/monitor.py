@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, DownstreamTasksSkipped
+from airflow.sdk import TaskInstanceState
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSkipException,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+)
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.operators.base import ExiaOperator
@@ -77,6 +83,8 @@ class MonitorEvaluateOperator(MonitorOperator):
     It follows moves of the alias, ends episodes whose run has died, takes back a promotion that breaches its bake, and
     opens an episode when the policy says so. It triggers nothing: an episode without a run is handed on.
 
+    Behind a task that failed it evaluates all the same, and then fails too, unless there is open work to hand on.
+
     :param policy: the literal of the DAG
     :param retrain: dag_id of the training DAG (templated)
     :param shadow: decide and record, never act
@@ -112,9 +120,31 @@ class MonitorEvaluateOperator(MonitorOperator):
         if entry.blind_since is not None:
             self.log.warning("blind since %s: no fresh point", entry.blind_since.isoformat())
         if work is None:
+            self._refuse_failed_upstream(context)
             self._skip_idle(context)
             return None
         return {"run_id": work.run_id, "monitor": work.monitor, "episode": work.episode}
+
+    def _refuse_failed_upstream(self, context: Context) -> None:
+        """Fail after a failure: a run's state is that of its last tasks, and a failed scoring must not end green."""
+        if not self.upstream_task_ids:
+            return
+        instance: Any = context["ti"]
+        states = instance.get_task_states(
+            dag_id=instance.dag_id,
+            task_ids=sorted(self.upstream_task_ids),
+            run_ids=[instance.run_id],
+            map_index=None if instance.map_index == -1 else instance.map_index,
+        )
+        failed = sorted(
+            task_id
+            for task_id, state in states.get(instance.run_id, {}).items()
+            if state in (TaskInstanceState.FAILED, TaskInstanceState.UPSTREAM_FAILED)
+        )
+        if failed:
+            raise AirflowFailException(
+                f"the monitor was evaluated, but without a new point: {', '.join(failed)} failed or could not run"
+            )
 
     def _skip_idle(self, context: Context) -> None:
         """Let Airflow skip the task that would trigger, without starting a worker for it."""

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException, DownstreamTasksSkipped
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSkipException,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+)
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.hooks.monitor import MonitorHook
@@ -41,6 +46,11 @@ class Instance(TaskInstance):
     """Answers as Airflow does when it is asked for runs."""
 
     runs: dict[str, str]
+    upstream: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
+
+    def get_task_states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str], map_index: int | None) -> Any:
+        assert (dag_id, run_ids, map_index) == (self.dag_id, [self.run_id], None)
+        return {self.run_id: {name: self.upstream[name] for name in task_ids if name in self.upstream}}
 
     def get_dr_count(self, *, dag_id: str, run_ids: Sequence[str], states: Sequence[str] | None = None) -> int:
         assert dag_id == "delay_train"
@@ -227,7 +237,7 @@ def evaluating() -> MonitorEvaluateOperator:
         )
         retrain = RetrainOperator(task_id="retrain", work=None, retrain="delay_train")
         notify = EmptyOperator(task_id="notify")
-        evaluate >> [retrain, notify]
+        EmptyOperator(task_id="score") >> evaluate >> [retrain, notify]
     return evaluate
 
 
@@ -239,9 +249,24 @@ def test_without_work_only_the_task_that_would_trigger_is_skipped(evaluating: Mo
     assert skipped.value.tasks == ["retrain"]
 
 
+def test_behind_a_failed_score_an_evaluation_is_written_down_and_then_fails(
+    evaluating: MonitorEvaluateOperator, published: ModelLibrary
+) -> None:
+    context = context_with()
+    cast("Any", context["ti"]).upstream = {"score": "upstream_failed"}
+
+    with pytest.raises(AirflowFailException, match="without a new point: score failed or could not run"):
+        evaluating.execute(context)
+
+    entry = MonitorHook().journal("delay", "loss").newest()
+    assert entry is not None
+    assert entry.watching == published.alias("delay").since
+
+
 @pytest.mark.usefixtures("published")
 def test_a_mapped_evaluation_leaves_the_trigger_to_the_others(evaluating: MonitorEvaluateOperator) -> None:
     context = context_with()
     context["ti"].map_index = 3
+    evaluating.upstream_task_ids.clear()
 
     assert evaluating.execute(context) is None
