@@ -1,7 +1,7 @@
 """What actors do around a monitor: the real operators' own code, over the simulated stores and the simulated Airflow.
 
-An operator's ``execute`` is called as it stands in the package, on an object that has what it uses: making a real
-operator and a real task instance for each of a million runs would take hours and change nothing of what is decided.
+The evaluation, training, triggering and promoting are called as they stand in the package, on objects that have what
+they use: making a real operator and task instance for each of a million runs would take hours and decide nothing else.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
 from airflow_provider_exia.hooks.monitor import MonitorHook
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
 from airflow_provider_exia.monitoring import requests
+from airflow_provider_exia.monitoring.evaluation import Evaluator
 from airflow_provider_exia.monitoring.policy import Policy
 from airflow_provider_exia.operators.model import ModelPromoteOperator
 from airflow_provider_exia.operators.model_train import ModelTrainOperator
-from airflow_provider_exia.operators.monitor import MonitorEvaluateOperator, RetrainOperator
+from airflow_provider_exia.operators.monitor import RetrainOperator, TaskSurroundings
+from airflow_provider_exia.operators.monitor_base import position_of
 from airflow_provider_exia.storage.documents import StoreRefused, StoreUnavailable, WriteUnknown
+from airflow_provider_exia.task_identity import by_of
 from tests.simulation.airflow_runs import FAILED, SUCCEEDED, SimulatedRuns, Started
 from tests.simulation.operations import CHAMPION, MODEL, Operation, source_file
 
@@ -245,18 +248,31 @@ def journal_of(library: ModelLibrary) -> MonitorJournal:
 
 
 def evaluate(library: ModelLibrary, event_time: datetime) -> Mapping[str, Any] | None:
-    """Do what the task ``evaluate`` does; return what it hands on."""
-    runs = runs_of(library)
-    hook = _hook(library)
-    desk = _Desk(MonitorEvaluateOperator, library=library, hook=hook, journal=hook.journal(MODEL, MONITOR))
-    desk.model, desk.monitor, desk.alias = MODEL, MONITOR, CHAMPION
-    desk.policy, desk.retrain, desk.shadow, desk.downstream_task_ids = POLICY, "train", False, ()
+    """Do what the task ``evaluate`` does about the monitor; return what it hands on.
+
+    Not the operator's whole ``execute``: the rest of that is about the tasks beside it.
+    """
     instance = SimpleNamespace(
-        dag_id="score", run_id=_caller(library), task_id="evaluate", map_index=-1, get_dr_count=runs.count
+        dag_id="score", run_id=_caller(library), task_id="evaluate", map_index=-1, get_dr_count=runs_of(library).count
     )
-    run = SimpleNamespace(data_interval_end=None, run_after=event_time)
-    work: Mapping[str, Any] | None = desk.execute({"ti": instance, "dag_run": run})
-    return work
+    context: Any = {"ti": instance}
+    watching: Any = SimpleNamespace(
+        library=library,
+        model=MODEL,
+        alias=CHAMPION,
+        retrain="train",
+        position=lambda: position_of(library, MODEL, CHAMPION),
+    )
+    evaluation = Evaluator(
+        journal=journal_of(library),
+        points=_hook(library).points,
+        policy=POLICY,
+        surroundings=TaskSurroundings(watching, context),
+        event_time=event_time,
+        by=by_of(context),
+    ).run()
+    work = evaluation.open_work
+    return None if work is None else {"run_id": work.run_id, "monitor": work.monitor, "episode": work.episode}
 
 
 def _trigger(library: ModelLibrary, work: Mapping[str, Any]) -> str:

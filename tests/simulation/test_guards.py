@@ -36,6 +36,17 @@ def test_a_finding_can_be_repeated() -> None:
     assert f"--pair '{scenario.name}' --choices 0.0" in found.text(replay_of(scenario.name, found))
 
 
+def test_a_finding_around_a_monitor_can_be_repeated() -> None:
+    """Runs that wait for rows and evaluations that come after the end are repeated too."""
+    mutation = next(each for each in MUTATIONS if each.guard == "a new ticket for every trigger call")
+    found = hunt(mutation).findings[0]
+    with mutation.applied():
+        repeated = again(SCENARIOS[mutation.scenario], found.choices)
+    assert repeated is not None
+    assert (repeated.violations, repeated.trace) == (found.violations, found.trace)
+    assert again(SCENARIOS[mutation.scenario], found.choices) is None  # with the guard
+
+
 def test_every_fault_happens() -> None:
     """No kind of fault is left out of all scenarios."""
     fates = {fate for scenario in SCENARIOS.values() for fate in scenario.rules.fates}

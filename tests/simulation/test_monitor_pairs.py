@@ -10,6 +10,7 @@ import pytest
 from tests.simulation.explorer import at_random, explore
 from tests.simulation.monitor_operations import DeleteRun, Evaluate, Resume, RetrainNow, RetrainRun, Stop
 from tests.simulation.monitor_scenarios import (
+    LONG_PAIRS,
     MONITOR_ALONE,
     MONITOR_CROWDS,
     MONITOR_GROUPS,
@@ -20,16 +21,11 @@ from tests.simulation.operations import Promote, Rollback
 from tests.simulation.scenarios import PAIRS, Scenario
 
 KINDS = [operation.kind for operation in (Evaluate, RetrainRun, DeleteRun, Promote, Rollback, Stop, Resume, RetrainNow)]
-LONG = [
-    scenario
-    for scenario in (*MONITOR_PAIRS, *MONITOR_ALONE)
-    if scenario.name.endswith(("evaluate: dead", "evaluate: baking", "retire: baking", "out of time"))
-    or (scenario in MONITOR_ALONE and scenario.pair in ("evaluate", "retrain run"))
-]
+LONG = [*LONG_PAIRS, *(scenario for scenario in MONITOR_ALONE if scenario.pair in ("evaluate", "retrain run"))]
 """More than five seconds each."""
 SHORT = [scenario for scenario in (*MONITOR_PAIRS, *MONITOR_ALONE) if scenario not in LONG]
 GROUPS_OF_A_BAKE = [scenario for scenario in MONITOR_GROUPS if "baking" in scenario.name]
-"""Minutes each, and without any fault: every order of those three together needs that long."""
+"""A minute each, without any fault."""
 GROUPS_OF_TWO_RUNS = [scenario for scenario in MONITOR_GROUPS if scenario not in GROUPS_OF_A_BAKE]
 
 
@@ -82,7 +78,7 @@ def test_every_way_of_two_runs_and_a_deletion(scenario: Scenario) -> None:
     _draw(scenario, range(300))
 
 
-@pytest.mark.parametrize("scenario", _named((*GROUPS_OF_A_BAKE, *MONITOR_CROWDS)))
+@pytest.mark.parametrize("scenario", _named(MONITOR_CROWDS))
 def test_random_ways_of_a_crowd(scenario: Scenario) -> None:
     """Three and more actors with up to four faults."""
     _draw(scenario, range(300))
@@ -90,22 +86,14 @@ def test_random_ways_of_a_crowd(scenario: Scenario) -> None:
 
 @pytest.mark.full
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("scenario", _named((*LONG, *GROUPS_OF_TWO_RUNS, *MONITOR_PAIRS_WITH_TWO_FAULTS)))
+@pytest.mark.parametrize("scenario", _named((*LONG, *MONITOR_GROUPS, *MONITOR_PAIRS_WITH_TWO_FAULTS)))
 def test_every_way_with_faults_of_the_long_ones(scenario: Scenario) -> None:
     """As for the short ones."""
     _check(scenario)
 
 
 @pytest.mark.full
-@pytest.mark.timeout(1800)
-@pytest.mark.parametrize("scenario", _named(GROUPS_OF_A_BAKE))
-def test_every_way_of_a_bake(scenario: Scenario) -> None:
-    """Two evaluations that take a promotion back, and a person who moves the alias too."""
-    _check(_without_faults(scenario))
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("scenario", _named((*GROUPS_OF_A_BAKE, *MONITOR_CROWDS)))
+@pytest.mark.parametrize("scenario", _named(MONITOR_CROWDS))
 def test_many_random_ways_of_a_crowd(scenario: Scenario) -> None:
     """As above, longer."""
     _draw(scenario, range(300, 10_000))
