@@ -47,6 +47,7 @@ class View:
     :param blobs: by key
     :param monitor: the monitor's journal, by sequence
     :param trainings: what training functions saw of themselves
+    :param runs: rows of Airflow's run table, the deleted ones too
     """
 
     versions: Sequence[Document]
@@ -54,6 +55,7 @@ class View:
     blobs: Mapping[str, bytes]
     monitor: Sequence[Document] = ()
     trainings: Sequence[Document] = ()
+    runs: Sequence[Document] = ()
 
     @property
     def ready(self) -> dict[int, Document]:
@@ -65,7 +67,14 @@ def view_of(memory: Memory) -> View:
     """Read everything."""
     journal = sorted(memory.stored("model_journal"), key=lambda entry: entry["sequence"])
     monitor = sorted(memory.stored("monitor_journal"), key=lambda entry: entry["sequence"])
-    return View(memory.stored("versions"), journal, dict(memory.blobs), monitor, memory.stored("airflow_trainings"))
+    return View(
+        versions=memory.stored("versions"),
+        journal=journal,
+        blobs=dict(memory.blobs),
+        monitor=monitor,
+        trainings=memory.stored("airflow_trainings"),
+        runs=memory.stored("airflow_runs"),
+    )
 
 
 def content_violations(view: View, start: View) -> Iterator[Violation]:
@@ -91,6 +100,8 @@ def step_violations(before: View, after: View) -> Iterator[Violation]:
         yield Violation("I5", "an entry of the journal was changed or lost")
     if list(after.monitor[: len(before.monitor)]) != list(before.monitor):
         yield Violation("I5", "an entry of the monitor's journal was changed or lost")
+    for text in monitor_rules.untrue_refusals(after.monitor[len(before.monitor) :], before.journal, before.runs):
+        yield Violation("I5", text)
 
 
 def actor_violations(view: View, start: View, actors: Sequence[Actor]) -> Iterator[Violation]:

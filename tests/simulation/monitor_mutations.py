@@ -1,7 +1,7 @@
 """The guards of the protocol that are about monitors, each taken away once.
 
-Where the protocol's table names three guards in one line ("each alone"), there are three here. The last two are not in
-the table: the unique key of a monitor's journal, and what a person is told after a lost answer.
+Where the protocol's table names three guards in one line ("each alone"), there are three here. Not in the table are the
+last three: a second look at the alias, the unique key of a monitor's journal, a person's request after a lost answer.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ def _hand_on_only_what_it_opened(
     return replace(found, open_work=None)
 
 
+def _end_without_looking_again(evaluator: Evaluator, entry: MonitorEntry, position: AliasPosition) -> Evaluation | None:
+    return _look_after_episode(
+        replace(evaluator, surroundings=_Unmoved(evaluator.surroundings, position)), entry, position
+    )
+
+
 _follow = evaluation._follow
 
 
@@ -63,14 +69,14 @@ _step = Evaluator._step
 
 
 @dataclass(frozen=True)
-class _AsWatched:
-    """Surroundings that hide every move of the alias."""
+class _Unmoved:
+    """Surroundings that hide every further move of the alias."""
 
     real: Surroundings
-    watching: int
+    stands: AliasPosition
 
     def position(self) -> AliasPosition:
-        return replace(self.real.position(), since=self.watching)
+        return self.stands
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
@@ -80,7 +86,8 @@ def _step_without_following(evaluator: Evaluator) -> Evaluation | None:
     entry = evaluator.journal.newest()
     if entry is None:
         return _step(evaluator)
-    return _step(replace(evaluator, surroundings=_AsWatched(evaluator.surroundings, entry.watching)))
+    stands = replace(evaluator.surroundings.position(), since=entry.watching)
+    return _step(replace(evaluator, surroundings=_Unmoved(evaluator.surroundings, stands)))
 
 
 _rollback: Callable[..., Any] = ModelLibrary.rollback
@@ -175,6 +182,14 @@ MONITOR_MUTATIONS = (
         module=journal,
         name="append",
         by=append_refreshing,
+    ),
+    Mutation(
+        guard="the alias is read again before an episode ends",
+        breaks="I5",
+        scenario="evaluate x retrain run: retraining",
+        module=Evaluator,
+        name="_look_after_episode",
+        by=_end_without_looking_again,
     ),
     Mutation(
         guard="unique (model, monitor, sequence)",

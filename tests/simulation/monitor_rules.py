@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from airflow_provider_exia.monitoring.states import MonitorState, is_legal
+from tests.simulation.airflow_runs import DELETED
 
 if TYPE_CHECKING:
     from airflow_provider_exia.storage.documents import Document
@@ -29,6 +30,24 @@ def broken_rules(
         yield "I7", text
     for text in _wrong_rollbacks(journal):
         yield "I8", text
+
+
+def untrue_refusals(new: Sequence[Document], journal: Sequence[Document], runs: Sequence[Document]) -> Iterator[str]:
+    """Return what says that an episode ended without a promotion when its promotion was there before.
+
+    Where a row was deleted its process may still promote, at any moment, after all that an evaluation can look at.
+
+    :param new: entries of the monitor that this step wrote
+    :param journal: entries of the model before this step
+    :param runs: rows of Airflow before this step
+    """
+    if any(row["state"] == DELETED for row in runs):
+        return
+    tokens = {entry["token"] for entry in journal}
+    for entry in new:
+        promoted = f"episode:{entry['monitor']}:{entry['episode']}" in tokens
+        if entry["action"] == "refused" and promoted:
+            yield f"the monitor's entry {entry['sequence']} says refused, and the promotion is there"
 
 
 def _broken_entries(monitor: Sequence[Document], journal: Sequence[Document]) -> Iterator[str]:
