@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("metadata_database")]
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 TESTED = {"example_train", "example_predict", "example_operators", "example_rollback"}
 WATCHED = {"example_watch_train", "example_watch_week"}  # tested in test_example_watch.py
+ALARM = {"example_alarm"}  # tested in test_example_alarm.py
 COMPILED = {"example_watched_train", "example_watched_infer"}  # tested in test_compiled_dags.py
 
 
@@ -33,7 +34,7 @@ def dags() -> dict[str, DAG]:
 
 
 def test_every_example_has_a_test_here(dags: dict[str, DAG]) -> None:
-    assert set(dags) == TESTED | WATCHED | COMPILED
+    assert set(dags) == TESTED | WATCHED | ALARM | COMPILED
 
 
 def test_a_line_is_trained_promoted_kept_and_used(
