@@ -54,7 +54,7 @@ def build_each(*builders: Callable[[], object]) -> None:
         before = set(DagContext.autoregistered_dags)
         try:
             build()
-        except Exception as error:
+        except Exception as error:  # whatever a builder raises is shown as an import error
             _log.exception("the DAGs of %s cannot be built", build.__name__)
             # Airflow keeps a DAG whose building was broken off: it would run the tasks that it got so far.
             DagContext.autoregistered_dags &= before

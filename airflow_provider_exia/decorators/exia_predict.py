@@ -41,4 +41,4 @@ def exia_predict_task(python_callable: Callable[..., Any] | None = None, **keywo
             **keywords,
         )
 
-    return decorate(python_callable) if python_callable is not None else decorate  # type: ignore[return-value]
+    return decorate(python_callable) if python_callable is not None else decorate  # type: ignore[return-value]  # with or without ()

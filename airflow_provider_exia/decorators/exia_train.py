@@ -52,4 +52,4 @@ def exia_train_task(python_callable: Callable[..., Any] | None = None, **keyword
             **keywords,
         )
 
-    return decorate(python_callable) if python_callable is not None else decorate  # type: ignore[return-value]
+    return decorate(python_callable) if python_callable is not None else decorate  # type: ignore[return-value]  # with or without ()

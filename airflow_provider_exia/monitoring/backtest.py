@@ -18,6 +18,7 @@ from airflow_provider_exia.monitoring.acceptance import RetrainRequest, accept
 from airflow_provider_exia.monitoring.evaluation import AliasPosition, Evaluator, RollbackOutcome, RunState
 from airflow_provider_exia.monitoring.journal import MonitorJournal, MonitorStores
 from airflow_provider_exia.monitoring.points import Point, PointLog
+from airflow_provider_exia.storage.documents import StoreRefused
 
 if TYPE_CHECKING:
     from airflow_provider_exia.monitoring.entries import MonitorEntry
@@ -181,7 +182,7 @@ class _Replay:
         accepted = newest is not None and newest.ticket is not None and newest.run_id == run_id
         return RunState.SUCCEEDED if accepted else RunState.ABSENT
 
-    def roll_back(self, *, expected: int, token: str, reason: str) -> tuple[RollbackOutcome, int]:  # noqa: ARG002
+    def roll_back(self, *, expected: int, token: str, reason: str) -> tuple[RollbackOutcome, int]:  # noqa: ARG002 - the protocol's
         """Take the newest promotion back."""
         if len(self._alias.stack) < 2:
             return RollbackOutcome.NOTHING_OLDER, 0
@@ -277,19 +278,19 @@ class _Memory:
 
     def swap(self, collection: Collection, document: Document, *, revision: int) -> None:
         """Refuse: no journal changes what it wrote."""
-        raise NotImplementedError
+        raise StoreRefused("a back-test: no journal changes what it wrote")
 
     def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
         """Refuse: nothing here is asked for by key."""
-        raise NotImplementedError
+        raise StoreRefused("a back-test: nothing here is asked for by key")
 
     def next_number(self, counter: str) -> int:
         """Refuse: nothing here is counted."""
-        raise NotImplementedError
+        raise StoreRefused("a back-test: nothing here is counted")
 
     def delete(self, collection: Collection, key: Mapping[str, str | int]) -> None:
         """Refuse: journals and points are kept."""
-        raise NotImplementedError
+        raise StoreRefused("a back-test: journals and points are kept")
 
     def close(self) -> None:
         """Release nothing."""

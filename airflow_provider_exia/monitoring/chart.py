@@ -226,9 +226,9 @@ def _draw_metric(axes: Axes, dots: Sequence[Dot], thresholds: Sequence[tuple[str
     if isinstance(dots[0].place, datetime):
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # no types there
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # no types there
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.015)
     _keep_readable(axes, dots, [value for _name, value in thresholds])
@@ -331,4 +331,4 @@ def _number(place: Place) -> float:
         return float(place)
     from matplotlib.dates import date2num
 
-    return float(date2num(place))  # type: ignore[no-untyped-call]
+    return float(date2num(place))  # type: ignore[no-untyped-call]  # no types there

@@ -72,7 +72,7 @@ class MonitorSweepOperator(ExiaOperator):
                 work = self._evaluate(monitor, context).open_work
             except (StoreUnavailable, StoreRefused):
                 raise  # the next monitor's journal lies there too
-            except Exception as error:
+            except Exception as error:  # one broken monitor stops no other; the report names it
                 known = isinstance(error, ExiaError)  # its message says it all
                 self.log.error("%s could not be evaluated: %s", monitor.name, error, exc_info=not known)
                 errors[monitor.name] = f"{type(error).__name__}: {error}"

@@ -85,6 +85,7 @@ def test_thresholds_that_the_spec_takes_are_those_that_the_policy_takes(old: str
     policy = Policy(**parse_spec(text, source="x").policy())
 
     policy.require_thresholds()
+    assert policy.enter is not None
 
 
 @pytest.mark.parametrize(

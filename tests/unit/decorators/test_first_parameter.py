@@ -68,4 +68,8 @@ def test_arguments_that_the_decorated_function_stands_for_are_refused() -> None:
 
 
 def test_other_arguments_are_allowed() -> None:
-    refuse_arguments({"model": "delay", "retries": 2}, ("predict", "data"), decorator="exia_predict")
+    keywords = {"model": "delay", "retries": 2}
+
+    refuse_arguments(keywords, ("predict", "data"), decorator="exia_predict")
+
+    assert keywords == {"model": "delay", "retries": 2}
