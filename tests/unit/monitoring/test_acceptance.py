@@ -73,7 +73,7 @@ def test_another_episode_is_refused(world: World, episode: int) -> None:
         accept(world.journal, request(episode=episode), by="run")
 
 
-@pytest.mark.parametrize("state", set(MonitorState) - {MonitorState.DEGRADED, MonitorState.RETRAINING})
+@pytest.mark.parametrize("state", sorted(set(MonitorState) - {MonitorState.DEGRADED, MonitorState.RETRAINING}))
 def test_an_episode_that_is_over_is_refused_also_to_the_run_that_had_it(world: World, state: MonitorState) -> None:
     accepted = accept(world.journal, request(), by="run")
     world.journal.write(replace(accepted, sequence=accepted.sequence + 1, state=state, revision=0))

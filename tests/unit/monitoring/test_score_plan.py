@@ -19,12 +19,12 @@ def test_the_version_before_is_scored_too_in_a_bake_only(state: MonitorState) ->
     assert numbers == ((3, 2) if state is MonitorState.CANDIDATE else (3,))
 
 
-@pytest.mark.parametrize("state", set(MonitorState) - {MonitorState.CANDIDATE})
+@pytest.mark.parametrize("state", sorted(set(MonitorState) - {MonitorState.CANDIDATE}))
 def test_a_promotion_that_no_evaluation_has_seen_yet_is_scored_as_it_will_be_watched(state: MonitorState) -> None:
     assert versions_to_score(entry_of(state, watching=4), AT_MOVE_5) == (3, 2)
 
 
-@pytest.mark.parametrize("state", set(MonitorState) - {MonitorState.CANDIDATE})
+@pytest.mark.parametrize("state", sorted(set(MonitorState) - {MonitorState.CANDIDATE}))
 def test_a_rollback_that_no_evaluation_has_seen_yet_will_not_be_watched(state: MonitorState) -> None:
     rolled_back = AliasPosition(since=5, promoted=False, stack=(2, 1))
 
