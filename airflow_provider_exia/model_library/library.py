@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library import aliases, journal, loading, publishing, resolving
@@ -324,20 +323,11 @@ def open_library(
     :param by: who acts; default: the login name
     :raises InvalidInput: there is no store of that kind
     """
-    from airflow_provider_exia.storage.local import LocalBlobs
-    from airflow_provider_exia.storage.sql import SqlDocuments
+    from airflow_provider_exia.storage.opening import open_blobs, open_documents
 
-    parts = urlsplit(blobs)
-    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
-        raise InvalidInput(f"{blobs!r} is no blob store: expected a folder's URL, as in 'file:///var/lib/exia/blobs'")
-    if not documents.startswith("sqlite:"):
-        raise InvalidInput(
-            f"{documents.partition(':')[0]!r} is no document store: expected a SQLite URL, as in "
-            "'sqlite:////var/lib/exia/library.db'"
-        )
     resources = Resources(
-        documents=SqlDocuments(documents),
-        blobs=LocalBlobs(Path(unquote(parts.path))),
+        documents=open_documents(documents),
+        blobs=open_blobs(blobs),
         new_token=lambda: uuid.uuid4().hex,
     )
     return ModelLibrary(resources, policy=policy, by=by)
