@@ -8,7 +8,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +16,11 @@ from typing import BinaryIO
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobInfo, BlobMissing
+from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobInfo, BlobMissing, check_key
 from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
 
-_SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 _INCOMING = ".incoming"
+_UPLOAD = re.compile(r"[0-9a-f]{32}")
 _FINAL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -44,7 +44,7 @@ class LocalBlobs:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 
-    def put(self, key: str, source: Path) -> None:
+    def put(self, key: str, source: Path, *, sha256: str | None = None) -> None:
         """Stream a file to ``key``, whole or not at all; durable when it returns."""
         target = self._path(key)
         incoming = self.root / _INCOMING / uuid.uuid4().hex
@@ -91,22 +91,30 @@ class LocalBlobs:
 
     def delete(self, key: str) -> None:
         """Remove a blob; absent is success."""
-        path = self._path(key)
+        _remove(self._path(key))
+
+    def unfinished(self, *, before: datetime) -> Sequence[str]:
+        """Name the temporary files that nobody has written to since ``before``."""
+        folder = self.root / _INCOMING
         try:
-            path.unlink()
+            names = sorted(name for name in os.listdir(folder) if _UPLOAD.fullmatch(name))
         except _ABSENT:
-            pass
+            return []
         except OSError as error:
-            raise _definite(error, f"cannot delete {path}") from error
+            raise _definite(error, f"cannot list {folder}") from error
+        return [name for name in names if _written_before(folder / name, before)]
+
+    def abort(self, upload: str) -> None:
+        """Remove a temporary file; absent is success."""
+        if not _UPLOAD.fullmatch(upload):
+            raise ValueError(f"{upload!r} is no upload of {self.root}: expected a name that 'unfinished' gave")
+        _remove(self.root / _INCOMING / upload)
 
     def close(self) -> None:
         """Nothing is held open."""
 
     def _path(self, key: str) -> Path:
-        segments = key.split("/")
-        if any(not _SEGMENT.fullmatch(segment) or segment.startswith(".") for segment in segments):
-            raise ValueError(f"{key!r} is no blob key: segments of letters, digits, '.', '_', '-', no leading dot")
-        return self.root.joinpath(*segments)
+        return self.root.joinpath(*check_key(key).split("/"))
 
     def _info(self, path: Path) -> BlobInfo | None:
         try:
@@ -135,6 +143,22 @@ def _raise_unless_absent(error: OSError) -> None:
     """Let no folder that cannot be read pass for an empty one."""
     if not isinstance(error, _ABSENT):
         raise _definite(error, f"cannot list {error.filename}") from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink()
+    except _ABSENT:
+        pass
+    except OSError as error:
+        raise _definite(error, f"cannot delete {path}") from error
+
+
+def _written_before(path: Path, moment: datetime) -> bool:
+    try:
+        return path.stat().st_mtime < moment.timestamp()
+    except FileNotFoundError:  # finished or given up while we looked
+        return False
 
 
 def _put_in_place(incoming: Path, target: Path) -> None:

@@ -27,10 +27,12 @@ class Backend:
 
     :param opener: makes a fresh, empty store in a folder; returns what opens it
     :param concurrent: threads and other processes can use the same store
+    :param unfinished_at: the crash point at which a killed put leaves an unfinished upload
     """
 
     opener: Callable[[Path], Callable[[], object]]
     concurrent: bool = True
+    unfinished_at: str | None = None
 
 
 def _sqlite(folder: Path) -> OpenDocuments:
@@ -55,7 +57,7 @@ DOCUMENTS = {
 }
 BLOBS = {
     "simulated": Backend(_simulated_blobs, concurrent=False),
-    "directory": Backend(_directory),
+    "directory": Backend(_directory, unfinished_at="blob.temporary-written"),
 }
 
 

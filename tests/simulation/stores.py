@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 from airflow_provider_exia.clock import Clock, SystemClock
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.storage.blobs import BlobInfo, BlobMissing
+from airflow_provider_exia.storage.blobs import BlobInfo, BlobMissing, check_key
 from airflow_provider_exia.storage.documents import (
     REVISION,
     Collection,
@@ -31,7 +31,6 @@ from airflow_provider_exia.storage.documents import (
 Identity: TypeAlias = tuple[Hashable, ...]
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, allow_nan=False)
-_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,17 +274,17 @@ class SimulatedBlobs:
         self._memory, self._gate = memory, gate
         self._moment = (clock or SystemClock()).now()
 
-    def put(self, key: str, source: Path) -> None:
-        """Keep a file's bytes, whole or not at all."""
+    def put(self, key: str, source: Path, *, sha256: str | None = None) -> None:
+        """Keep a file's bytes, whole or not at all; what they are is found by reading back, the finer of the ways."""
         if not source.is_file():
             raise InvalidInput(f"{source}: no such file")
         content = source.read_bytes()
-        self._gate(Call("put", _checked(key), content, True, False, lambda: self._memory.put(key, content)))
+        self._gate(Call("put", check_key(key), content, True, False, lambda: self._memory.put(key, content)))
 
     def open(self, key: str) -> BinaryIO:
         """Open a blob; what is open stays as it was, as a file does."""
         content: bytes | None = self._gate(
-            Call("open", _checked(key), (), False, False, lambda: self._memory.blobs.get(key))
+            Call("open", check_key(key), (), False, False, lambda: self._memory.blobs.get(key))
         )
         if content is None:
             raise BlobMissing(key)
@@ -294,14 +293,14 @@ class SimulatedBlobs:
     def stat(self, key: str) -> BlobInfo | None:
         """Return what is known about the blob, or None."""
         content: bytes | None = self._gate(
-            Call("stat", _checked(key), (), False, False, lambda: self._memory.blobs.get(key))
+            Call("stat", check_key(key), (), False, False, lambda: self._memory.blobs.get(key))
         )
         return None if content is None else self._info(key, len(content))
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Yield every blob below ``prefix``."""
         if prefix:
-            _checked(prefix.removesuffix("/"))
+            check_key(prefix.removesuffix("/"))
         found: tuple[tuple[str, int], ...] = self._gate(
             Call("list", prefix, (), False, False, lambda: self._listed(prefix))
         )
@@ -309,7 +308,15 @@ class SimulatedBlobs:
 
     def delete(self, key: str) -> None:
         """Remove a blob; absent is success."""
-        self._gate(Call("delete", _checked(key), (), True, False, lambda: self._memory.delete_blob(key)))
+        self._gate(Call("delete", check_key(key), (), True, False, lambda: self._memory.delete_blob(key)))
+
+    def unfinished(self, *, before: datetime) -> Sequence[str]:
+        """Name no upload: a put is one step here."""
+        return []
+
+    def abort(self, upload: str) -> None:
+        """Refuse: no upload was named."""
+        raise ValueError(f"{upload!r} is no upload")
 
     def close(self) -> None:
         """There is nothing to release."""
@@ -341,9 +348,3 @@ def _matches(document: Document, wanted: Mapping[str, str | int]) -> bool:
 def _is_between(value: Any, query: Query) -> bool:
     above = query.at_least is None or value >= query.at_least
     return above and (query.at_most is None or value <= query.at_most)
-
-
-def _checked(key: str) -> str:
-    if not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
-        raise ValueError(f"{key!r} is no blob key")
-    return key
