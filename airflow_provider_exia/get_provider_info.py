@@ -22,7 +22,7 @@ _CONNECTION_TYPE: dict[str, Any] = {
         },
         "formats": {
             "label": "Allowed formats",
-            "description": "Formats that may be loaded, separated by commas; empty: skops, json, raw",
+            "description": "Formats that may be loaded, separated by commas; empty: all but pickle and joblib",
             "schema": {"type": ["string", "null"]},
         },
         "trusted_types": {
@@ -64,8 +64,18 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_provider_exia.hooks.model_library", "airflow_provider_exia.hooks.monitor"],
             }
         ],
-        "sensors": [{"integration-name": "Exia", "python-modules": ["airflow_provider_exia.sensors.monitor"]}],
-        "triggers": [{"integration-name": "Exia", "python-modules": ["airflow_provider_exia.triggers.monitor"]}],
+        "sensors": [
+            {
+                "integration-name": "Exia",
+                "python-modules": ["airflow_provider_exia.sensors.model", "airflow_provider_exia.sensors.monitor"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "Exia",
+                "python-modules": ["airflow_provider_exia.triggers.model", "airflow_provider_exia.triggers.monitor"],
+            }
+        ],
         "operators": [
             {
                 "integration-name": "Exia",

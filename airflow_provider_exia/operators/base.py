@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryPolicy, RetryRule
 
+from airflow_provider_exia.assets import MODEL_EVENTS
 from airflow_provider_exia.exceptions import ExiaError, OutcomeUnknown
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.storage.documents import StoreUnavailable, WriteUnknown
@@ -38,6 +39,8 @@ class ExiaOperator(BaseOperator):
     """
 
     ui_color = "#e8f0e4"
+    announces: ClassVar[bool] = False
+    """Whether its tasks can emit events of a model's asset."""
 
     def __init__(
         self,
@@ -48,6 +51,8 @@ class ExiaOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(retry_policy=retry_policy, **kwargs)
+        if self.announces:
+            self.add_outlets([MODEL_EVENTS])
         self.exia_conn_id = exia_conn_id
         self.trusted_types = tuple(trusted_types)
 

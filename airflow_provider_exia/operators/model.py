@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_provider_exia.assets import announce_move, announce_version
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.operators.acceptance import request_of
 from airflow_provider_exia.operators.base import ExiaOperator
-from airflow_provider_exia.task_identity import by_of, run_facts, run_scope, work_key
+from airflow_provider_exia.task_identity import run_facts, run_scope, task_actor, work_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,6 +34,8 @@ class ModelWriteOperator(ExiaOperator):
     :returns: the version's reference, as in ``churn/3``
     :raises InvalidInput: a file is missing, empty or of another format, or a name or metric cannot be used
     """
+
+    announces = True
 
     template_fields: Sequence[str] = ("model", "file", "holdout", "others", "metrics", "parameters")
 
@@ -74,6 +77,7 @@ class ModelWriteOperator(ExiaOperator):
             lineage=Lineage(parameters=self.parameters or {}, dag_run=run_facts(context)),
             work=work_key(context, self.model),
         )
+        announce_version(context, self.exia_conn_id, version)
         self.log.info("published %s (%d files, %d bytes)", version.reference, len(version.files), version.size)
         return version.reference
 
@@ -118,6 +122,8 @@ class ModelPromoteOperator(ExiaOperator):
     :raises VersionRetired: the version is out of use
     """
 
+    announces = True
+
     template_fields: Sequence[str] = ("reference", "decision", "alias", "reason")
 
     def __init__(
@@ -150,12 +156,12 @@ class ModelPromoteOperator(ExiaOperator):
             f"{decision.model}/{decision.challenger}" if decision else str(self.reference),
             alias=self.alias,
             expected=decision.since if decision else None,
-            by=by_of(context),
+            by=task_actor(context),
             reason=self.reason or (decision.describe() if decision else ""),
             token=token,
             decision=decision.id if decision else None,
         )
-        return _report(self.log, entry)
+        return _report(self, context, entry)
 
     def _check(self, decision: GateDecision) -> None:
         if decision.judgement.verdict == "refused":
@@ -178,6 +184,8 @@ class ModelRollbackOperator(ExiaOperator):
     :raises NothingToRollBackTo: there is no earlier version in use
     """
 
+    announces = True
+
     template_fields: Sequence[str] = ("model", "alias", "reason")
 
     def __init__(self, *, model: str, alias: str = "champion", reason: str = "", **kwargs: Any) -> None:
@@ -191,17 +199,20 @@ class ModelRollbackOperator(ExiaOperator):
         entry = self.library.rollback(
             self.model,
             alias=self.alias,
-            by=by_of(context),
+            by=task_actor(context),
             reason=self.reason,
             token=f"{work_key(context, self.alias)}:rollback",
         )
-        return _report(self.log, entry)
+        return _report(self, context, entry)
 
 
-def _report(log: Any, entry: JournalEntry) -> str:
-    reference = f"{entry.model}/{entry.version}"
-    log.info("%s of %s: %s is now %s (entry %d)", entry.action, entry.model, entry.alias, reference, entry.sequence)
-    return reference
+def _report(operator: ExiaOperator, context: Context, entry: JournalEntry) -> str:
+    version = operator.library.resolve(f"{entry.model}/{entry.version}")
+    announce_move(context, operator.exia_conn_id, entry, version)
+    operator.log.info(
+        "%s of %s: %s is now %s (entry %d)", entry.action, entry.model, entry.alias, version.reference, entry.sequence
+    )
+    return version.reference
 
 
 def _number(model: str, name: str, value: Any) -> float:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_exia.assets import announce_version
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.functions import Function, code_version_of, load_function
 from airflow_provider_exia.operators.acceptance import accept_episode
@@ -33,7 +34,7 @@ class ModelTrainOperator(ExiaOperator):
 
     :param model: the model's name (templated)
     :param train: ``train(context: TrainingContext) -> TrainedModel``, or ``"package.module:function"``
-    :param format: in which to keep the returned model: ``skops``, ``json`` or ``raw``
+    :param format: in which to keep the returned model: ``skops``, ``safetensors``, ``onnx``, ``json``, ``raw``, ...
     :param data: path or URI of the training data (templated)
     :param extract: ``extract(as_of) -> path``, or ``"package.module:function"``: called for the training data where
         ``data`` is not given
@@ -46,6 +47,7 @@ class ModelTrainOperator(ExiaOperator):
     :raises InvalidInput: what the function returned cannot be published
     """
 
+    announces = True
     template_fields: Sequence[str] = ("model", "data", "as_of", "parameters", "code_version")
 
     def __init__(
@@ -81,6 +83,7 @@ class ModelTrainOperator(ExiaOperator):
         work = work_key(context, self.model)
         earlier = self.library.find_ready(self.model, work)
         if earlier is not None:
+            announce_version(context, self.exia_conn_id, earlier)
             self.log.info("an earlier try published %s: nothing to train", earlier.reference)
             return earlier.reference
         format_named(self.format)  # before the hours that training may take
@@ -88,6 +91,7 @@ class ModelTrainOperator(ExiaOperator):
         training = self._training_context(context, episode)
         trained = function(training)
         version = self._publish(trained, training, work, run_facts(context), code_version_of(function))
+        announce_version(context, self.exia_conn_id, version)
         self.log.info("published %s %s", version.reference, dict(version.metrics))
         return version.reference
 

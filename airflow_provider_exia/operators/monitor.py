@@ -14,10 +14,11 @@ from airflow.sdk.exceptions import (
     DownstreamTasksSkipped,
 )
 
+from airflow_provider_exia.assets import announce_move
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.operators.base import ExiaOperator
 from airflow_provider_exia.operators.monitor_base import MonitorOperator
-from airflow_provider_exia.task_identity import by_of, event_time
+from airflow_provider_exia.task_identity import by_of, event_time, task_actor
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -92,6 +93,7 @@ class MonitorEvaluateOperator(MonitorOperator):
         :class:`RetrainOperator` directly behind it is skipped without a worker
     """
 
+    announces = True
     template_fields: Sequence[str] = ("model", "monitor", "retrain")
 
     def __init__(self, *, policy: Policy, retrain: str, shadow: bool = False, **kwargs: Any) -> None:
@@ -162,6 +164,7 @@ class Watching(Protocol):
     model: str
     alias: str
     retrain: str
+    exia_conn_id: str
 
     @property
     def library(self) -> ModelLibrary:
@@ -211,7 +214,7 @@ class TaskSurroundings:
                 operator.model,
                 alias=operator.alias,
                 expected=expected,
-                by=by_of(self._context),
+                by=task_actor(self._context, automatic=True),
                 reason=reason,
                 token=token,
             )
@@ -219,6 +222,8 @@ class TaskSurroundings:
             return RollbackOutcome.MOVED, 0
         except NothingToRollBackTo:
             return RollbackOutcome.NOTHING_OLDER, 0
+        version = self._library.resolve(f"{entry.model}/{entry.version}")
+        announce_move(self._context, operator.exia_conn_id, entry, version)
         return RollbackOutcome.DONE, entry.sequence
 
 

@@ -20,7 +20,6 @@ from airflow_provider_exia.task_identity import by_of, event_time
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_exia.model_library.library import ModelLibrary
     from airflow_provider_exia.monitoring.evaluation import AliasPosition, Evaluation
 
 _NEEDED = {"model", "policy", "retrain"}
@@ -49,6 +48,8 @@ class MonitorSweepOperator(ExiaOperator):
         policy's metric), ``"alias"`` and ``"shadow"``
     :returns: arguments of a :class:`RetrainOperator` for each episode without a run
     """
+
+    announces = True
 
     def __init__(self, *, monitors: Sequence[Mapping[str, Any]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -89,7 +90,7 @@ class MonitorSweepOperator(ExiaOperator):
     def _evaluate(self, monitor: _Monitor, context: Context) -> Evaluation:
         from airflow_provider_exia.monitoring.evaluation import Evaluator
 
-        watching = _Watching(self.library, monitor)
+        watching = _Watching(self, monitor)
         evaluation = Evaluator(
             journal=self.hook.journal(monitor.model, monitor.monitor),
             points=self.hook.points,
@@ -143,8 +144,8 @@ class _Monitor:
 class _Watching:
     """One monitor of a sweep, as the surroundings of an evaluation see it."""
 
-    def __init__(self, library: ModelLibrary, monitor: _Monitor) -> None:
-        self.library = library
+    def __init__(self, operator: ExiaOperator, monitor: _Monitor) -> None:
+        self.library, self.exia_conn_id = operator.library, operator.exia_conn_id
         self.model, self.alias, self.retrain = monitor.model, monitor.alias, monitor.retrain
 
     def position(self) -> AliasPosition:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,7 +44,14 @@ def context_of(task_id: str = "task", *, clear_number: int = 0, run_id: str = "w
         data_interval_end=None,
         conf={},
     )
-    return cast("Context", {"ti": TaskInstance(task_id=task_id, run_id=run_id, **values), "dag_run": run})
+    instance = TaskInstance(task_id=task_id, run_id=run_id, **values)
+    return cast("Context", {"ti": instance, "dag_run": run, "outlet_events": OutletEventAccessors()})
+
+
+def events_in(context: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the URI and the extra of each asset event that a task has announced."""
+    accessors = context["outlet_events"]
+    return [(event.dest_asset_key.uri, event.extra) for key in accessors for event in accessors[key].asset_alias_events]
 
 
 @pytest.fixture
