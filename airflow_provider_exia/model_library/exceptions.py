@@ -28,6 +28,18 @@ class DamagedFile(ModelLibraryError):
         super().__init__(f"{reference}: the stored file {path!r} is not the one that was published: {problem}")
 
 
+class SignatureRefused(ModelLibraryError):
+    """A version is not signed by anybody whose key is accepted here; nothing of it was fetched.
+
+    :param reference: the version
+    :param problem: what is wrong with its signature
+    """
+
+    def __init__(self, *, reference: str, problem: str) -> None:
+        self.reference, self.problem = reference, problem
+        super().__init__(f"{reference} is refused: {problem}")
+
+
 class NotFound(ModelLibraryError, LookupError):
     """A model, version or alias does not exist."""
 

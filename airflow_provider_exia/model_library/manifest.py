@@ -60,11 +60,13 @@ def check_paths(paths: Iterable[str]) -> None:
 
 def digest_of(files: Sequence[FileRecord], format_name: str) -> str:
     """Return the SHA-256 over the list of files (path, role, sha256, size) and the format."""
-    listed = [
-        {"path": file.path, "role": file.role.value, "sha256": file.sha256, "size": file.size}
-        for file in sorted(files, key=lambda file: file.path)
-    ]
-    return hashlib.sha256(canonical_json({"files": listed, "format": format_name})).hexdigest()
+    return hashlib.sha256(canonical_json(_content(files, format_name))).hexdigest()
+
+
+def manifest_of(version: Version) -> bytes:
+    """Return what is signed: what the digest covers, with the model's name and the version's number."""
+    content = _content(version.files, version.format)
+    return canonical_json({**content, "model": version.model, "number": version.number})
 
 
 def publication_of(work: str, digest: str) -> str:
@@ -78,3 +80,11 @@ def blob_key(prefix: str, version: Version, path: str) -> str:
     The number is in the key, so a late delete of an abandoned attempt cannot hit its revival.
     """
     return f"{prefix}/{version.model}/{version.publication}/{version.number}/{check_path(path)}"
+
+
+def _content(files: Sequence[FileRecord], format_name: str) -> dict[str, Any]:
+    listed = [
+        {"path": file.path, "role": file.role.value, "sha256": file.sha256, "size": file.size}
+        for file in sorted(files, key=lambda file: file.path)
+    ]
+    return {"files": listed, "format": format_name}

@@ -52,7 +52,7 @@ class FileRecord:
 
     path: str
     role: Role
-    sha256: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: int
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from airflow_provider_exia.clock import Clock, SystemClock
 from airflow_provider_exia.exceptions import OutcomeUnknown
+from airflow_provider_exia.model_library.signing import Keys
 from airflow_provider_exia.storage.blobs import BlobStore
 from airflow_provider_exia.storage.documents import (
     DocumentStore,
@@ -23,11 +24,12 @@ _LONGEST_PAUSE_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """The stores, the clock and the source of tokens.
+    """The stores, the keys, the clock and the source of tokens.
 
     :param documents: where facts live
     :param blobs: where bytes live
     :param new_token: returns a token that was never used
+    :param keys: what versions are signed with, and whose signatures are accepted
     :param clock: time for records and deadlines
     :param prefix: first segment of every blob key
     :param patience: how long an operation goes on after conflicts and lost replies
@@ -36,6 +38,7 @@ class Resources:
     documents: DocumentStore
     blobs: BlobStore
     new_token: Callable[[], str]
+    keys: Keys = field(default_factory=Keys)
     clock: Clock = field(default_factory=SystemClock)
     prefix: str = "models"
     patience: timedelta = timedelta(seconds=60)

@@ -49,7 +49,7 @@ VERSION = Version(
     work="w",
     digest="d",
     format="json",
-    files=(FileRecord(path="model.json", role=Role.MODEL, sha256="ab", size=7),),
+    files=(FileRecord(path="model.json", role=Role.MODEL, sha256="ab" * 32, size=7),),
     state=State.READY,
     metrics={"brier": 0.17},
     lineage=Lineage(as_of=MOMENT, parameters={"depth": 3}, training_blocks=("1", "2"), environment={"python": "3.11"}),
@@ -130,12 +130,23 @@ def test_every_document_has_the_fields_of_its_collections_keys(collection: Any, 
         pytest.param({"created_at": "2013-05-01T12:00:00"}, "created_at", id="moment without zone"),
         pytest.param({"files": {}}, "files", id="files no list"),
         pytest.param(
-            {"files": [{"path": "a", "role": "model", "sha256": "x"}]}, "files.0.size", id="file without size"
+            {"files": [{"path": "a", "role": "model", "sha256": "0" * 64}]}, "files.0.size", id="file without size"
         ),
         pytest.param(
-            {"files": [{"path": "a", "role": "model", "sha256": "x", "size": 1, "url": "http://x"}]},
+            {"files": [{"path": "a", "role": "model", "sha256": "0" * 64, "size": 1, "url": "http://x"}]},
             "files.0.url",
             id="file with an unknown field",
+        ),
+        *(
+            pytest.param(
+                {"files": [{"path": "a", "role": "model", "sha256": sha256, "size": 1}]}, "files.0.sha256", id=case
+            )
+            for sha256, case in [
+                ("../../etc/passwd", "digest that is a path"),
+                ("A" * 64, "digest in capitals"),
+                ("0" * 63, "short digest"),
+                ("0" * 64 + "\n", "digest with a line break"),
+            ]
         ),
         pytest.param({"metrics": {"brier": "good"}}, "metrics.brier", id="metric as text"),
         pytest.param({"lineage": {"secret": 1}}, "lineage.secret", id="unknown field in lineage"),
@@ -177,7 +188,7 @@ def test_a_damaged_journal_entry_is_refused_at_the_field(change: dict[str, Any],
 
 
 def test_a_version_knows_its_reference_its_size_and_its_files_by_role() -> None:
-    holdout = FileRecord(path="holdout.bin", role=Role.HOLDOUT, sha256="cd", size=5)
+    holdout = FileRecord(path="holdout.bin", role=Role.HOLDOUT, sha256="cd" * 32, size=5)
     version = replace(VERSION, files=(*VERSION.files, holdout))
 
     assert version.reference == "delay/3"
