@@ -1,6 +1,7 @@
 """What a task is called in the library: its work key, its run's scope, and who acts.
 
-The functions read Airflow's task context and import nothing of Airflow.
+Who acts is an :class:`Actor`: a DAG or a person, a difference that no text can make up. The functions read Airflow's
+task context and import nothing of Airflow.
 """
 
 from __future__ import annotations
@@ -8,10 +9,41 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_exia.clock import to_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who moves an alias.
+
+    :param kind: a DAG, through one of its tasks, or a person
+    :param name: ``dag_id`` or login
+    :param by: how journals name the actor
+    :param automatic: whether a monitor does it by itself, as at the end of a bake that went badly
+    """
+
+    kind: Literal["dag", "person"]
+    name: str
+    by: str
+    automatic: bool = False
+
+
+def person(login: str) -> Actor:
+    """Return a person as an actor, whatever the login looks like."""
+    return Actor(kind="person", name=login, by=login)
+
+
+def task_actor(context: Mapping[str, Any], *, automatic: bool = False) -> Actor:
+    """Return the DAG of a task as an actor.
+
+    :param context: Airflow's task context
+    :param automatic: whether a monitor does it by itself
+    """
+    return Actor(kind="dag", name=context["ti"].dag_id, by=by_of(context), automatic=automatic)
 
 
 def work_key(context: Mapping[str, Any], artifact: str) -> str:

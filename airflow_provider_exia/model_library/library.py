@@ -14,6 +14,7 @@ from airflow_provider_exia.model_library import aliases, journal, loading, publi
 from airflow_provider_exia.model_library.exceptions import NotFound
 from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.names import CHAMPION, check_alias, check_model_name, parse_reference
+from airflow_provider_exia.model_library.permissions import Permissions
 from airflow_provider_exia.model_library.publishing import Publication, SourceFile
 from airflow_provider_exia.model_library.records import (
     VERSIONS,
@@ -27,6 +28,7 @@ from airflow_provider_exia.model_library.records import (
 from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.storage.codec import from_document
 from airflow_provider_exia.storage.documents import Query
+from airflow_provider_exia.task_identity import Actor, person
 
 HISTORY_WINDOW = 10
 
@@ -36,7 +38,8 @@ class ModelLibrary:
 
     :param resources: stores, clock and tokens
     :param policy: what may be loaded
-    :param by: who acts, where a call does not say so itself
+    :param by: who acts, where a call does not say so itself; a text is a person
+    :param protected: who may move which alias; None: anybody
     :param history_window: how many versions an alias can be rolled back through
     """
 
@@ -45,11 +48,13 @@ class ModelLibrary:
         resources: Resources,
         *,
         policy: LoadPolicy | None = None,
-        by: str | None = None,
+        by: str | Actor | None = None,
+        protected: Permissions | None = None,
         history_window: int = HISTORY_WINDOW,
     ) -> None:
         self.resources = resources
         self.policy = policy or LoadPolicy()
+        self.protected = protected or Permissions()
         self._by = by
         self._history_window = history_window
 
@@ -67,7 +72,7 @@ class ModelLibrary:
         """Publish files as one new version; the same work with the same bytes is the version it already is.
 
         :param source: the model's file, or several files with their roles
-        :param format: ``skops``, ``json`` or ``raw``
+        :param format: ``skops``, ``safetensors``, ``onnx``, ``json``, ``raw``, ...
         :param metrics: name to finite number
         :param input_schema: column name to type of what the model expects
         :param work: what makes a repetition the same work; default: the digest of the files
@@ -141,7 +146,7 @@ class ModelLibrary:
         *,
         alias: str = CHAMPION,
         expected: int | None = None,
-        by: str | None = None,
+        by: str | Actor | None = None,
         reason: str = "",
         token: str | None = None,
         decision: str | None = None,
@@ -150,16 +155,18 @@ class ModelLibrary:
 
         :param reference: the version; an alias or ``latest`` in it is resolved first
         :param expected: ``since`` of the alias on which the caller decided (0: not set); None: as it is now
-        :param by: who does it
+        :param by: who does it; a text is a person, whatever it looks like
         :param token: under which a repetition finds its own move
         :param decision: id of the gate's decision
         :returns: the entry of the move
         :raises AliasMoved: somebody moved it since ``expected``
+        :raises AliasProtected: others only may move it
         :raises VersionRetired: the version is out of use
         """
         check_alias(alias)
         model, number = self._target(reference, token)
         decide = aliases.promotion(self.resources, model, alias, number, history_window=self._history_window)
+        decide = self._if_allowed(decide, model, alias, by)
         signing = self._sign(by, reason, token, decision)
         return journal.append(self.resources, model, decide, signing, alias=alias, expected=expected)
 
@@ -169,7 +176,7 @@ class ModelLibrary:
         *,
         alias: str = CHAMPION,
         expected: int | None = None,
-        by: str | None = None,
+        by: str | Actor | None = None,
         reason: str = "",
         token: str | None = None,
     ) -> JournalEntry:
@@ -178,15 +185,16 @@ class ModelLibrary:
         :returns: the entry; its ``version`` is the one that is live again
         :raises NothingToRollBackTo: there is no earlier version in use
         :raises AliasMoved: somebody moved it since ``expected``
+        :raises AliasProtected: others only may move it
         """
         check_alias(alias)
         self._require(model)
-        decide = aliases.rollback(self.resources, model, alias)
+        decide = self._if_allowed(aliases.rollback(self.resources, model, alias), model, alias, by)
         signing = self._sign(by, reason, token)
         return journal.append(self.resources, model, decide, signing, alias=alias, expected=expected)
 
     def retire(
-        self, reference: str, *, by: str | None = None, reason: str = "", token: str | None = None
+        self, reference: str, *, by: str | Actor | None = None, reason: str = "", token: str | None = None
     ) -> JournalEntry:
         """Take a version out of use: it leaves every stack and cannot be promoted.
 
@@ -197,7 +205,7 @@ class ModelLibrary:
         return journal.append(self.resources, model, decide, self._sign(by, reason, token))
 
     def restore(
-        self, reference: str, *, by: str | None = None, reason: str = "", token: str | None = None
+        self, reference: str, *, by: str | Actor | None = None, reason: str = "", token: str | None = None
     ) -> JournalEntry:
         """Take back a retirement.
 
@@ -300,12 +308,28 @@ class ModelLibrary:
         own = journal.entry_with_token(self.resources, parsed.model, token) if token else None
         return parsed.model, own.version if own else resolving.resolve(self.resources, parsed).number
 
+    def _if_allowed(self, decide: journal.Decide, model: str, alias: str, by: str | Actor | None) -> journal.Decide:
+        """Let an action move an alias only if the actor may."""
+
+        def decide_if_allowed(newest: JournalEntry | None, expected: int | None) -> journal.Change:
+            # Here, behind the look for an own entry: what was done while it was allowed is found again, not refused.
+            self.protected.check(model, alias, self._actor(by))
+            return decide(newest, expected)
+
+        return decide_if_allowed
+
+    def _actor(self, by: str | Actor | None) -> Actor:
+        actor = by or self._by or _user()
+        return actor if isinstance(actor, Actor) else person(actor)
+
     def _require(self, model: str) -> None:
         resolving.require_model(self.resources, check_model_name(model))
 
-    def _sign(self, by: str | None, reason: str, token: str | None, decision: str | None = None) -> journal.Signing:
+    def _sign(
+        self, by: str | Actor | None, reason: str, token: str | None, decision: str | None = None
+    ) -> journal.Signing:
         return journal.Signing(
-            by=by or self._by or _user(),
+            by=self._actor(by).by,
             token=token or self.resources.new_token(),
             reason=reason,
             decision=decision,
@@ -313,7 +337,11 @@ class ModelLibrary:
 
 
 def open_library(
-    documents: str, *, blobs: str, policy: LoadPolicy | None = None, by: str | None = None
+    documents: str,
+    *,
+    blobs: str,
+    policy: LoadPolicy | None = None,
+    by: str | Actor | None = None,
 ) -> ModelLibrary:
     """Open a model library outside Airflow, as in a notebook.
 
