@@ -26,6 +26,7 @@ from airflow_provider_exia.model_library.records import (
     Version,
 )
 from airflow_provider_exia.model_library.resources import Resources
+from airflow_provider_exia.model_library.signing import Keys
 from airflow_provider_exia.storage.codec import from_document
 from airflow_provider_exia.storage.documents import Query
 from airflow_provider_exia.task_identity import Actor, person
@@ -78,6 +79,7 @@ class ModelLibrary:
         :param work: what makes a repetition the same work; default: the digest of the files
         :returns: the READY version
         :raises InvalidInput: a file, name, path, metric or format cannot be used
+        :raises SignatureRefused: keys are configured, and none to sign with or none that has signed what is there
         :raises OutcomeUnknown: the stores stopped answering; publish again with the same work
         """
         files = (SourceFile(source=Path(source)),) if isinstance(source, str | Path) else tuple(source)
@@ -125,6 +127,7 @@ class ModelLibrary:
 
         :raises DamagedFile: a stored file is not what was published; no loader has seen it
         :raises FormatRefused: its format or a type in it is not allowed here
+        :raises SignatureRefused: keys are configured, and none of them has signed it
         """
         return self.load_version(reference)[0]
 
@@ -137,6 +140,7 @@ class ModelLibrary:
 
         :returns: the version; each of its files lies at ``folder / file.path``
         :raises DamagedFile: a stored file is not what was published
+        :raises SignatureRefused: keys are configured, and none of them has signed it
         """
         return loading.fetch(self.resources, lambda: self._version(reference), Path(folder), self.policy)
 
@@ -341,6 +345,7 @@ def open_library(
     *,
     blobs: str,
     policy: LoadPolicy | None = None,
+    keys: Keys | None = None,
     by: str | Actor | None = None,
 ) -> ModelLibrary:
     """Open a model library outside Airflow, as in a notebook.
@@ -348,6 +353,8 @@ def open_library(
     :param documents: URL of the document store, as in ``sqlite:////var/lib/exia/library.db``
     :param blobs: URL of the blob store, as in ``file:///var/lib/exia/blobs``
     :param policy: what may be loaded
+    :param keys: what versions are signed with, and whose signatures are accepted; see
+        :func:`~airflow_provider_exia.model_library.signing.read_keys`
     :param by: who acts; default: the login name
     :raises InvalidInput: there is no store of that kind
     """
@@ -357,6 +364,7 @@ def open_library(
         documents=open_documents(documents),
         blobs=open_blobs(blobs),
         new_token=lambda: uuid.uuid4().hex,
+        keys=keys or Keys(),
     )
     return ModelLibrary(resources, policy=policy, by=by)
 
