@@ -36,6 +36,7 @@ from airflow_provider_exia.storage.documents import (
     field_values,
 )
 from airflow_provider_exia.storage.sql_schema import BODY, COUNTERS, constraint_name, ensure_table
+from airflow_provider_exia.storage.sql_statements import Statements, query_values, read
 
 Result = TypeVar("Result")
 
@@ -62,59 +63,45 @@ class SqlDocuments:
         self._busy_seconds = busy_timeout.total_seconds()
         self._engine: Engine | None = None
         self._metadata = sa.MetaData()
-        self._ready: set[str] = set()
+        self._ready: dict[str, Statements] = {}
         _stores.add(self)
 
     def insert(self, collection: Collection, document: Document) -> None:
         """Store a new document at revision 1."""
         row = self._row(collection, document, revision=1)
 
-        def statement(connection: Connection, table: sa.Table) -> None:
-            connection.execute(table.insert().values(row))
+        def statement(connection: Connection, statements: Statements) -> None:
+            connection.execute(statements.insert, row)
 
         self._write(collection, statement)
 
     def swap(self, collection: Collection, document: Document, *, revision: int) -> None:
         """Replace the document with the same identity if it is still at ``revision``."""
         row = self._row(collection, document, revision=revision + 1)
+        values = {**row, **read(collection.identity, row), **read((REVISION,), {REVISION: revision})}
 
-        def statement(connection: Connection, table: sa.Table) -> None:
-            same = [table.c[name] == row[name] for name in collection.identity]
-            changed = connection.execute(table.update().where(*same, table.c.revision == revision).values(row))
-            if changed.rowcount != 1:
+        def statement(connection: Connection, statements: Statements) -> None:
+            if connection.execute(statements.swap, values).rowcount != 1:
                 raise WriteConflict(collection=collection.name, key=(REVISION,))
 
         self._write(collection, statement)
 
     def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
         """Return the document with this unique key, or None."""
-        found = self._select(collection, lambda table: table.select().where(*_equal(table, key)).limit(1))
+        found = self._select(collection, lambda statements: statements.get(key), read(key, key))
         return found[0] if found else None
 
     def find(self, collection: Collection, query: Query) -> Sequence[Document]:
         """Return the documents that match, in order."""
-
-        def statement(table: sa.Table) -> sa.Select[Any]:
-            column = table.c[query.order]
-            chosen = table.select().where(*_equal(table, query.where))
-            if query.at_least is not None:
-                chosen = chosen.where(column >= query.at_least)
-            if query.at_most is not None:
-                chosen = chosen.where(column <= query.at_most)
-            order = [column, *(table.c[name] for name in collection.identity if name != query.order)]
-            chosen = chosen.order_by(*(part.desc() if query.descending else part.asc() for part in order))
-            return chosen.limit(query.limit)
-
-        return self._select(collection, statement)
+        return self._select(collection, lambda statements: statements.find(query), query_values(query))
 
     def next_number(self, counter: str) -> int:
         """Return a number that no earlier call for ``counter`` returned."""
 
-        def statement(connection: Connection, table: sa.Table) -> int:
-            more = table.update().where(table.c.name == counter).values(value=table.c.value + 1)
-            number = connection.execute(more.returning(table.c.value)).scalar_one_or_none()
+        def statement(connection: Connection, statements: Statements) -> int:
+            number = connection.execute(statements.count_up, read(("name",), {"name": counter})).scalar_one_or_none()
             if number is None:
-                connection.execute(table.insert().values(name=counter, value=1, revision=1, body="{}"))
+                connection.execute(statements.insert, {"name": counter, "value": 1, REVISION: 1, BODY: "{}"})
                 return 1
             return int(number)
 
@@ -126,8 +113,8 @@ class SqlDocuments:
     def delete(self, collection: Collection, key: Mapping[str, str | int]) -> None:
         """Remove a document by its identity; absent is success."""
 
-        def statement(connection: Connection, table: sa.Table) -> None:
-            connection.execute(table.delete().where(*_equal(table, key)))
+        def statement(connection: Connection, statements: Statements) -> None:
+            connection.execute(statements.delete, read(collection.identity, key))
 
         self._write(collection, statement)
 
@@ -142,25 +129,27 @@ class SqlDocuments:
         body = json.dumps({**document, REVISION: revision}, sort_keys=True, allow_nan=False, separators=(",", ":"))
         return {**field_values(collection, document), REVISION: revision, BODY: body}
 
-    def _select(self, collection: Collection, statement: Callable[[sa.Table], sa.Select[Any]]) -> list[Document]:
-        def read() -> list[Document]:
+    def _select(
+        self, collection: Collection, choose: Callable[[Statements], sa.Select[Any]], values: Document
+    ) -> list[Document]:
+        def once() -> list[Document]:
             try:
-                table = self._table(collection)
+                statement = choose(self._statements(collection))
                 with self._connect() as connection:
-                    rows = connection.execute(statement(table).with_only_columns(table.c.body))
-                    return [json.loads(row.body) for row in rows]
+                    bodies = connection.execute(statement, values).scalars().all()
             except DBAPIError as error:
                 raise self._nothing_done(error) from error
+            return [json.loads(body) for body in bodies]
 
-        return self._retry_while_busy(read)
+        return self._retry_while_busy(once)
 
-    def _write(self, collection: Collection, statement: Callable[[Connection, sa.Table], Result]) -> Result:
+    def _write(self, collection: Collection, statement: Callable[[Connection, Statements], Result]) -> Result:
         def once() -> Result:
             try:
-                table = self._table(collection)
+                statements = self._statements(collection)
                 with self._connect() as connection:
                     self._begin(connection)
-                    result = statement(connection, table)
+                    result = statement(connection, statements)
                     crash_point("documents.statement-done")
                     self._commit(connection)
                     return result
@@ -178,7 +167,8 @@ class SqlDocuments:
             return self._engine.connect()
 
     def _make_engine(self) -> Engine:
-        engine = sa.create_engine(self._url)
+        # As many connections stay open as threads were at work at once: opening one costs more than ten writes.
+        engine = sa.create_engine(self._url, pool_size=0)
         if engine.dialect.name == "sqlite":
             folder = Path(self._url.database or "").absolute().parent
             try:
@@ -209,15 +199,18 @@ class SqlDocuments:
                 raise  # the commit record is written last, so these two say that it was not
             raise WriteUnknown(f"{self._where}: no word whether it was committed: {error.orig}") from error
 
-    def _table(self, collection: Collection) -> sa.Table:
+    def _statements(self, collection: Collection) -> Statements:
+        if collection.name in self._ready:
+            return self._ready[collection.name]
         with _opening:
             if collection.name not in self._ready:
                 with self._connect() as connection:
                     self._begin(connection)
                     ensure_table(connection, self._metadata, collection)
                     connection.commit()
-                self._ready.add(collection.name)
-        return self._metadata.tables[f"exia_{collection.name}"]
+                table = self._metadata.tables[f"exia_{collection.name}"]
+                self._ready[collection.name] = Statements(table, collection)
+        return self._ready[collection.name]
 
     def _retry_while_busy(self, attempt: Callable[[], Result]) -> Result:
         deadline = time.monotonic() + self._busy_seconds
@@ -284,10 +277,6 @@ def _checked_url(url: str) -> sa.URL:
             "sqlite:////var/lib/exia/library.db"
         )
     return parsed
-
-
-def _equal(table: sa.Table, values: Mapping[str, str | int]) -> list[sa.ColumnElement[bool]]:
-    return [table.c[name] == value for name, value in values.items()]
 
 
 def _sqlite_name(error: DBAPIError) -> str:

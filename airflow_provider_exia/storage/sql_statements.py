@@ -1,0 +1,81 @@
+"""The statements of one collection, each built once: building one anew costs several times what running it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from airflow_provider_exia.storage.documents import REVISION, Collection, Document, Query
+
+_READ = "read_"  # before the name of a parameter: SQLAlchemy keeps a column's own name for the value that is written
+
+
+class Statements:
+    """What is asked of a collection's table, with parameters in the place of values.
+
+    :param table: the collection's table
+    :param collection: names the identity, by which rows are changed and ties are broken
+    """
+
+    def __init__(self, table: sa.Table, collection: Collection) -> None:
+        self._table, self._identity = table, collection.identity
+        self._reads: dict[tuple[object, ...], sa.Select[Any]] = {}
+        self.insert = table.insert().inline()
+        same = self._equal(self._identity)
+        self.swap = table.update().where(*same, table.c.revision == sa.bindparam(f"{_READ}{REVISION}"))
+        self.delete = table.delete().where(*same)
+
+    @cached_property
+    def count_up(self) -> ReturningUpdate[Any]:
+        """The statement that takes a counter's next number."""
+        value = self._table.c.value
+        return self._table.update().where(*self._equal(self._identity)).values(value=value + 1).returning(value)
+
+    def get(self, names: Iterable[str]) -> sa.Select[Any]:
+        """Return the statement that reads one body by the fields of a unique key."""
+        names = tuple(names)
+        return self._once(names, lambda: self._bodies(names).limit(1))
+
+    def find(self, query: Query) -> sa.Select[Any]:
+        """Return the statement for a query; it serves every other one that differs in values only."""
+        names = tuple(query.where)
+        bounds = (query.at_least is not None, query.at_most is not None, query.limit is not None)
+        return self._once((names, query.order, query.descending, bounds), lambda: self._search(query))
+
+    def _search(self, query: Query) -> sa.Select[Any]:
+        column = self._table.c[query.order]
+        chosen = self._bodies(query.where)
+        if query.at_least is not None:
+            chosen = chosen.where(column >= sa.bindparam(f"{_READ}at_least"))
+        if query.at_most is not None:
+            chosen = chosen.where(column <= sa.bindparam(f"{_READ}at_most"))
+        order = [column, *(self._table.c[name] for name in self._identity if name != query.order)]
+        chosen = chosen.order_by(*(part.desc() if query.descending else part.asc() for part in order))
+        return chosen if query.limit is None else chosen.limit(sa.bindparam(f"{_READ}limit", type_=sa.Integer))
+
+    def _bodies(self, names: Iterable[str]) -> sa.Select[Any]:
+        return sa.select(self._table.c.body).where(*self._equal(names))
+
+    def _equal(self, names: Iterable[str]) -> list[sa.ColumnElement[bool]]:
+        return [self._table.c[name] == sa.bindparam(f"{_READ}{name}") for name in names]
+
+    def _once(self, shape: tuple[object, ...], build: Callable[[], sa.Select[Any]]) -> sa.Select[Any]:
+        if shape not in self._reads:
+            self._reads[shape] = build()
+        return self._reads[shape]
+
+
+def read(names: Iterable[str], values: Document) -> dict[str, Any]:
+    """Return the parameters of a statement that compares these fields."""
+    return {f"{_READ}{name}": values[name] for name in names}
+
+
+def query_values(query: Query) -> dict[str, Any]:
+    """Return the parameters of a query's statement."""
+    bounds = {"at_least": query.at_least, "at_most": query.at_most, "limit": query.limit}
+    values = {**query.where, **{name: value for name, value in bounds.items() if value is not None}}
+    return read(values, values)
