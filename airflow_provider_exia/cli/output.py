@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+Step = TypeVar("Step")
 
 # Wide enough that a pipe never gets a wrapped or shortened cell.
 _PIPE_WIDTH = 100_000
@@ -63,6 +65,21 @@ def print_facts(title: str, facts: Mapping[str, str]) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     _print(table, [(name, value) for name, value in facts.items() if value])
+
+
+def progress(steps: Iterable[Step], *, total: int, title: str) -> Iterator[Step]:
+    """Pass on each step, with a bar on standard error where that is a terminal.
+
+    :param total: how many steps there are
+    :param title: what is under way
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(
+        steps, description=title, total=total, console=console, transient=True, disable=not console.is_terminal
+    )
 
 
 def time_text(moment: datetime | None) -> str:

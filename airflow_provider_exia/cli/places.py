@@ -54,16 +54,19 @@ class Place:
     documents: str = ""
     blobs: str = ""
 
-    def open(self) -> ModelLibrary:
-        """Open the library that is there; none is made.
+    def open(self, *, make: bool = False) -> ModelLibrary:
+        """Open the library that is there.
 
-        :raises NoLibrary: there is none
+        :param make: make one where there is none
+        :raises NoLibrary: there is none, and none is to be made
         :raises InvalidInput: the URLs or the connection name none
         """
         if self.connection is not None:
             return _open_connection(self.connection)
         file = _sqlite_file(self.documents)
-        if file is not None and not os.path.exists(file):  # unlike Path.exists, False where we may not look
+        if (
+            not make and file is not None and not os.path.exists(file)
+        ):  # unlike Path.exists, False where we may not look
             raise NoLibrary(self.documents)
         from airflow_provider_exia.model_library.library import open_library
 
@@ -88,6 +91,18 @@ def choose_place(
         return _pair(DOCUMENTS_VARIABLE, documents, BLOBS_VARIABLE, blobs)
     documents, blobs = embedded_locations(airflow_home(environment))
     return Place(documents=documents, blobs=blobs)
+
+
+def place_named(text: str, *, environment: Mapping[str, str]) -> Place:
+    """Return the place that one word names.
+
+    :param text: the id of an Airflow connection, ``embedded``, or the URLs of documents and blobs with a space between
+    """
+    if text == "embedded":
+        documents, blobs = embedded_locations(airflow_home(environment))
+        return Place(documents=documents, blobs=blobs)
+    documents, _, blobs = text.partition(" ")
+    return Place(documents=documents, blobs=blobs.strip()) if blobs else Place(connection=text)
 
 
 def library_options(*, hidden: bool = False) -> Callable[[Command], Command]:
@@ -117,17 +132,24 @@ def with_library(
 
     @functools.wraps(command)
     def run(*arguments: Arguments.args, **options: Arguments.kwargs) -> None:
-        chosen = click.get_current_context().meta
-        place = choose_place(
-            connection=chosen.get(f"{_MINE}connection"),
-            documents=chosen.get(f"{_MINE}documents"),
-            blobs=chosen.get(f"{_MINE}blobs"),
-            environment=os.environ,
-        )
-        with place.open() as library:
+        with chosen_place().open() as library:
             command(library, *arguments, **options)
 
     return library_options(hidden=True)(run)
+
+
+def chosen_place() -> Place:
+    """Return the place that the command under way was given by its options and the environment.
+
+    :raises click.UsageError: two places are named, or half of one
+    """
+    chosen = click.get_current_context().meta
+    return choose_place(
+        connection=chosen.get(f"{_MINE}connection"),
+        documents=chosen.get(f"{_MINE}documents"),
+        blobs=chosen.get(f"{_MINE}blobs"),
+        environment=os.environ,
+    )
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

@@ -57,6 +57,20 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The version in another library that this one is a copy of; model, files and format are the same.
+
+    :param number: its number there
+    :param signature: its signature there, over the manifest with that number
+    :param ready_at: when it became READY there
+    """
+
+    number: int
+    signature: str | None = None
+    ready_at: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """Where a version came from.
 
@@ -68,6 +82,7 @@ class Lineage:
     :param code_version: of the code that trained, as its authors count
     :param environment: distribution name to version, with ``python``
     :param champion: reference of the champion when training began
+    :param origins: the versions in other libraries that this one was copied from, the first one first
     """
 
     as_of: Moment | None = None
@@ -78,6 +93,7 @@ class Lineage:
     code_version: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     champion: str | None = None
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

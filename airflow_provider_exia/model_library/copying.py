@@ -1,0 +1,109 @@
+"""Copying versions from one library into another: embedded into servers, or development into production.
+
+A copy is a publication of the same work with the same bytes, so a copy that was broken off goes on where it stopped.
+It gets a number and a signature of its own; where it came from, with the source's signature, stays in its lineage.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_exia.model_library.publishing import SourceFile
+from airflow_provider_exia.model_library.records import Origin, State, Version
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.library import ModelLibrary
+    from airflow_provider_exia.model_library.records import AliasState, JournalEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedVersion:
+    """A version and what it is in the other library.
+
+    :param source: the version that was copied
+    :param copy: the version that it is there
+    :param is_new: whether this copy brought it there; False: it was there before
+    """
+
+    source: Version
+    copy: Version
+    is_new: bool
+
+
+def versions_to_copy(source: ModelLibrary, model: str) -> list[Version]:
+    """Return the versions of a model that are in use, oldest first: those READY and not retired."""
+    retired = source.retired(model)
+    in_use = [v for v in source.versions(model) if v.state is State.READY and v.number not in retired]
+    return sorted(in_use, key=lambda version: version.number)
+
+
+def copy_versions(source: ModelLibrary, target: ModelLibrary, model: str) -> Iterator[CopiedVersion]:
+    """Copy the versions of a model that are in use, oldest first; each is in the target when it is yielded.
+
+    :raises DamagedFile: a stored file is not what was published
+    :raises SignatureRefused: the source's keys have not signed a version, or the target has no key to sign with
+    """
+    for version in versions_to_copy(source, model):
+        yield _copy_version(source, target, version)
+
+
+def copy_aliases(
+    source: ModelLibrary, target: ModelLibrary, model: str, numbers: Mapping[int, int]
+) -> list[JournalEntry]:
+    """Let the target's aliases name the copies of what the source's name, with what a rollback would return to.
+
+    :param numbers: number of each version in the source to the number of its copy
+    :returns: the moves that were made, oldest first
+    :raises AliasMoved: somebody moved one of the target's aliases meanwhile
+    """
+    moves: list[JournalEntry] = []
+    for alias, state in sorted(source.aliases(model).items()):
+        wanted = tuple(numbers[number] for number in state.stack if number in numbers)
+        present = target.alias(model, alias)
+        expected = present.since
+        for number in _to_promote(wanted, present):
+            entry = target.promote(
+                f"{model}/{number}",
+                alias=alias,
+                expected=expected,
+                reason=f"copied with the versions of {model}, as its move {state.since} there left it",
+            )
+            expected = entry.sequence
+            moves.append(entry)
+    return moves
+
+
+def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version) -> CopiedVersion:
+    earlier = target.find_ready(version.model, version.work)
+    if earlier is not None and earlier.publication == version.publication:
+        return CopiedVersion(source=version, copy=earlier, is_new=False)
+    with tempfile.TemporaryDirectory(prefix="exia-") as folder:
+        source.fetch(version, folder)
+        copy = target.publish(
+            version.model,
+            [SourceFile(source=Path(folder) / file.path, path=file.path, role=file.role) for file in version.files],
+            format=version.format,
+            metrics=version.metrics,
+            lineage=replace(version.lineage, origins=(*version.lineage.origins, _origin_of(version))),
+            input_schema=version.input_schema,
+            work=version.work,
+        )
+    return CopiedVersion(source=version, copy=copy, is_new=True)
+
+
+def _origin_of(version: Version) -> Origin:
+    return Origin(number=version.number, signature=version.signature, ready_at=version.ready_at)
+
+
+def _to_promote(wanted: tuple[int, ...], present: AliasState) -> tuple[int, ...]:
+    """Return what to promote, in order, so that the alias stands as wanted without going back in between."""
+    if wanted == present.stack or not wanted:
+        return ()
+    known = len(present.stack)
+    if wanted[len(wanted) - known :] == present.stack:  # also when it was never set
+        return tuple(reversed(wanted[: len(wanted) - known]))
+    return wanted[:1]  # it went another way there: only what is live is taken over

@@ -1,0 +1,77 @@
+"""copy: from one library into another, named by a word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_exia.model_library.library import ModelLibrary, open_library
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Run
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> str:
+    """A library that is not there yet."""
+    return f"sqlite:///{tmp_path}/there/library.db file://{tmp_path}/there/blobs"
+
+
+def opened(place: str) -> ModelLibrary:
+    documents, blobs = place.split(" ")
+    return open_library(documents, blobs=blobs)
+
+
+def test_a_library_is_copied_into_one_that_is_made(run: Run, published: ModelLibrary, there: str) -> None:
+    result = run("copy", "--from", "embedded", "--to", there, "--aliases")
+
+    assert result.exit_code == 0
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert rows[1][:2] == ["flight_delay/1", "flight_delay/1"]
+    assert [row[-1] for row in rows[1:4]] == ["copied"] * 3
+    assert result.stdout.endswith("flight_delay@champion there is now flight_delay/2\n")
+    with opened(there) as copy:
+        assert copy.alias("flight_delay").stack == published.alias("flight_delay").stack
+        assert copy.load("flight_delay@champion") == published.load("flight_delay@champion")
+
+
+@pytest.mark.usefixtures("published")
+def test_a_second_copy_brings_nothing_new_and_says_so(run: Run, there: str) -> None:
+    run("copy", "--from", "embedded", "--to", there)
+
+    answer = json.loads(run("copy", "flight_delay", "--from", "embedded", "--to", there, "--json").stdout)
+
+    assert [item["new"] for item in answer["versions"]] == [False] * 3
+    assert answer["moves"] == []
+
+
+@pytest.mark.usefixtures("published")
+def test_a_model_that_is_not_there_is_named_and_nothing_is_copied(run: Run, there: str) -> None:
+    result = run("copy", "sales", "--from", "embedded", "--to", there)
+
+    assert result.exit_code == 1
+    assert "sales" in result.stderr
+    with opened(there) as copy:
+        assert copy.models() == []
+
+
+@pytest.mark.parametrize("missing", ["--from", "--to"])
+def test_both_libraries_have_to_be_named(run: Run, missing: str) -> None:
+    given = {"--from": "embedded", "--to": "embedded"}
+    del given[missing]
+
+    result = run("copy", *(word for pair in given.items() for word in pair))
+
+    assert result.exit_code == 2
+    assert missing in result.stderr
+
+
+def test_a_source_that_is_not_there_is_not_made(run: Run, there: str, home: Path) -> None:
+    result = run("copy", "--from", "embedded", "--to", there)
+
+    assert result.exit_code == 1
+    assert "no model library at" in result.stderr
+    assert not (home / "exia").exists()
