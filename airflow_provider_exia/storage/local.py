@@ -20,6 +20,7 @@ from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobInfo, BlobMissi
 from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
 
 _INCOMING = ".incoming"
+_REMEMBERED = 10_000
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
 _FINAL = {
     errno.ENOSPC: "the disk is full",
@@ -43,6 +44,7 @@ class LocalBlobs:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._durable: set[Path] = set()
 
     def put(self, key: str, source: Path, *, sha256: str | None = None) -> None:
         """Stream a file to ``key``, whole or not at all; durable when it returns."""
@@ -54,11 +56,12 @@ class LocalBlobs:
             raise InvalidInput(f"cannot read {source} to store it: {error.strerror}; nothing was written") from error
         try:
             with reader:
-                _make_directory(incoming.parent)
-                _make_directory(target.parent)
+                _make_root(self.root)
+                incoming.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 _copy_durably(reader, incoming)
             crash_point("blob.temporary-written")
-            _put_in_place(incoming, target)
+            self._put_in_place(incoming, target)
         except OSError as error:
             raise _definite(error, f"nothing was written to {target}") from error
         finally:
@@ -116,6 +119,32 @@ class LocalBlobs:
     def _path(self, key: str) -> Path:
         return self.root.joinpath(*check_key(key).split("/"))
 
+    def _put_in_place(self, incoming: Path, target: Path) -> None:
+        try:
+            os.replace(incoming, target)
+            crash_point("blob.renamed")
+            self._make_durable(target)
+        except IsADirectoryError:
+            raise  # a folder is there: nothing was moved
+        except OSError as error:
+            raise WriteUnknown(f"no word whether {target} was written: {error.strerror}") from error
+
+    def _make_durable(self, target: Path) -> None:
+        """Sync the folder of a file, and those above it until one whose own name is known to be durable.
+
+        That a folder is there does not say that its name is durable: another writer may have just made it. All are
+        synced after the rename, one behind the other: so the file system writes them down once, not once for each.
+        """
+        named = []
+        for folder in target.parents:
+            _sync_directory(folder)
+            if folder == self.root or folder in self._durable:
+                break
+            named.append(folder)
+        if len(self._durable) > _REMEMBERED:
+            self._durable.clear()
+        self._durable.update(named)
+
     def _info(self, path: Path) -> BlobInfo | None:
         try:
             facts = path.stat()
@@ -161,17 +190,6 @@ def _written_before(path: Path, moment: datetime) -> bool:
         return False
 
 
-def _put_in_place(incoming: Path, target: Path) -> None:
-    try:
-        os.replace(incoming, target)
-        crash_point("blob.renamed")
-        _sync_directory(target.parent)
-    except IsADirectoryError:
-        raise  # a folder is there: nothing was moved
-    except OSError as error:
-        raise WriteUnknown(f"no word whether {target} was written: {error.strerror}") from error
-
-
 def _copy_durably(reader: BinaryIO, target: Path) -> None:
     with target.open("xb") as writer:
         shutil.copyfileobj(reader, writer, CHUNK_BYTES)
@@ -179,11 +197,11 @@ def _copy_durably(reader: BinaryIO, target: Path) -> None:
         os.fsync(writer.fileno())
 
 
-def _make_directory(folder: Path) -> None:
+def _make_root(folder: Path) -> None:
     """Make a folder and those above it; each new name is durable in the folder that holds it."""
     if folder.is_dir():
         return
-    _make_directory(folder.parent)
+    _make_root(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_directory(folder.parent)
 

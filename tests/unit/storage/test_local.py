@@ -71,11 +71,27 @@ def test_file_and_folder_are_synced_before_put_returns(
     blobs.put("a/b", source)
 
     root = str(blobs.root)
-    assert [path.startswith(f"{root}/.incoming/") for path in synced[-2:]] == [True, False]
-    assert synced[-1] == f"{root}/a"
+    assert synced[-2:] == [f"{root}/a", root]  # the file's own name, then its folder's
+    assert synced[-3].startswith(f"{root}/.incoming/")
     assert {str(blobs.root.parent.parent), str(blobs.root.parent), root} <= set(
         synced
     )  # where the new folders' names are
+
+
+def test_a_folder_that_another_writer_has_made_is_synced_too_until_it_is_known_to_be_durable(
+    blobs: LocalBlobs, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    (blobs.root / "a" / "b").mkdir(parents=True)  # made, and perhaps not yet durable
+    monkeypatch.setattr(local, "_sync_directory", synced.append)
+
+    blobs.put("a/b/1", source)
+    first = list(synced)
+    synced.clear()
+    blobs.put("a/b/2", source)
+
+    assert first == [blobs.root / "a" / "b", blobs.root / "a", blobs.root]
+    assert synced == [blobs.root / "a" / "b"]
 
 
 def put_and_die(root: Path, source: Path) -> None:
