@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from airflow_provider_exia import __version__
-from airflow_provider_exia.cli import compiling, copying, decisions, monitor, moving, reading
+from airflow_provider_exia.cli import compiling, copying, decisions, keys, monitor, moving, reading
 from airflow_provider_exia.cli.output import one_line
 from airflow_provider_exia.cli.places import library_options
 from airflow_provider_exia.exceptions import ExiaError, MissingExtra
@@ -108,6 +108,7 @@ for _command in (
     moving.retire,
     moving.restore,
     copying.copy,
+    keys.key,
     monitor.monitor,
     compiling.compile_command,
     compiling.check_command,
