@@ -233,7 +233,7 @@ MODEL_JOURNAL = Collection(
     name="model_journal",
     fields={"model": str, "sequence": int, "token": str, "version": int, "at": str},
     unique=(("model", "sequence"),),
-    indexes=(("model", "token"), ("model", "version", "sequence"), ("model", "at", "sequence")),
+    indexes=(("model", "token", "sequence"), ("model", "version", "sequence"), ("model", "at", "sequence")),
 )
 PINS = Collection(
     name="pins",

@@ -20,14 +20,14 @@ class Statements:
     """What is asked of a collection's table, with parameters in the place of values.
 
     :param table: the collection's table
-    :param collection: names the identity, by which rows are changed and ties are broken
+    :param collection: its unique keys; by the first one rows are changed and ties are broken
     """
 
     def __init__(self, table: sa.Table, collection: Collection) -> None:
-        self._table, self._identity = table, collection.identity
+        self._table, self._collection = table, collection
         self._reads: dict[tuple[object, ...], sa.Select[Any]] = {}
         self.insert = table.insert().inline()
-        same = self._equal(self._identity)
+        same = self._equal(collection.identity)
         self.swap = table.update().where(*same, table.c.revision == sa.bindparam(f"{_READ}{REVISION}"))
         self.delete = table.delete().where(*same)
 
@@ -35,7 +35,9 @@ class Statements:
     def count_up(self) -> ReturningUpdate[Any]:
         """The statement that takes a counter's next number."""
         value = self._table.c.value
-        return self._table.update().where(*self._equal(self._identity)).values(value=value + 1).returning(value)
+        return (
+            self._table.update().where(*self._equal(self._collection.identity)).values(value=value + 1).returning(value)
+        )
 
     def get(self, names: Iterable[str]) -> sa.Select[Any]:
         """Return the statement that reads one body by the fields of a unique key."""
@@ -55,9 +57,16 @@ class Statements:
             chosen = chosen.where(column >= sa.bindparam(f"{_READ}at_least"))
         if query.at_most is not None:
             chosen = chosen.where(column <= sa.bindparam(f"{_READ}at_most"))
-        order = [column, *(self._table.c[name] for name in self._identity if name != query.order)]
+        order = [self._table.c[name] for name in (query.order, *self._tie_break(query))]
         chosen = chosen.order_by(*(part.desc() if query.descending else part.asc() for part in order))
         return chosen if query.limit is None else chosen.limit(sa.bindparam(f"{_READ}limit", type_=sa.Integer))
+
+    def _tie_break(self, query: Query) -> list[str]:
+        """Return what to sort by after the query's own field: nothing that is fixed, or the index would not serve."""
+        fixed = {*query.where, query.order}
+        if any(fixed.issuperset(key) for key in self._collection.unique):
+            return []
+        return [name for name in self._collection.identity if name not in fixed]
 
     def _bodies(self, names: Iterable[str]) -> sa.Select[Any]:
         return sa.select(self._table.c.body).where(*self._equal(names))

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.model_library.records import MODEL_JOURNAL, VERSIONS
 from airflow_provider_exia.storage.documents import (
     Collection,
     Query,
@@ -266,3 +268,24 @@ def test_a_conflict_inside_a_write_leaves_no_lock_behind(documents: SqlDocuments
 def test_a_number_that_json_cannot_hold_is_refused(documents: SqlDocuments, value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         documents.insert(THINGS, {"name": "a", "rank": 1, "value": value})
+
+
+def test_a_query_is_answered_from_its_index_without_sorting(documents: SqlDocuments, database: Path) -> None:
+    # Where a tie-break repeats what is fixed already, SQLite reads every version of the model instead.
+    about = [
+        (VERSIONS, Query(where={"model": "m", "work": "w"}, order="number", descending=True)),
+        (MODEL_JOURNAL, Query(where={"model": "m", "token": "t"}, order="sequence", limit=1)),
+    ]
+    plans = []
+    for collection, query in about:
+        documents.find(collection, query)
+        statement = str(documents._statements(collection).find(query).compile(dialect=sqlite.dialect()))
+        with sqlite3.connect(database) as connection:
+            steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", ["x"] * statement.count("?"))
+            plans.append("; ".join(step[3] for step in steps))
+        connection.close()
+
+    assert plans == [
+        "SEARCH exia_versions USING INDEX exia_versions__model_work_number (model=? AND work=?)",
+        "SEARCH exia_model_journal USING INDEX exia_model_journal__model_token_sequence (model=? AND token=?)",
+    ]
