@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
-from urllib.parse import unquote
 
 import click
 
@@ -30,13 +29,13 @@ _HOW_TO_NAME_ONE = f"--documents and --blobs, {DOCUMENTS_VARIABLE} and {BLOBS_VA
 class NoLibrary(InvalidInput):
     """There is no library yet where the command looked.
 
-    :param documents: URL of the document store
+    :param place: where it looked
     """
 
-    def __init__(self, documents: str) -> None:
-        self.documents = documents
+    def __init__(self, place: str) -> None:
+        self.place = place
         super().__init__(
-            f"no model library at {documents}: publish a first model there to make it, or name another library with "
+            f"no model library at {place}: publish a first model there to make it, or name another library with "
             f"{_HOW_TO_NAME_ONE}"
         )
 
@@ -62,15 +61,22 @@ class Place:
         :raises InvalidInput: the URLs or the connection name none
         """
         if self.connection is not None:
-            return _open_connection(self.connection)
-        file = _sqlite_file(self.documents)
-        if (
-            not make and file is not None and not os.path.exists(file)
-        ):  # unlike Path.exists, False where we may not look
-            raise NoLibrary(self.documents)
-        from airflow_provider_exia.model_library.library import open_library
+            library = _open_connection(self.connection)
+        else:
+            from airflow_provider_exia.model_library.library import open_library
 
-        return open_library(self.documents, blobs=self.blobs)
+            library = open_library(self.documents, blobs=self.blobs)
+        file = getattr(library.resources.documents, "file", None)
+        # unlike Path.exists, os.path.exists is False where we may not look
+        if file is not None and not make and not os.path.exists(file):
+            raise NoLibrary(f"sqlite:///{file}")
+        return library
+
+    def describe(self) -> str:
+        """Name the place, without its passwords."""
+        if self.connection is not None:
+            return f"connection {self.connection}"
+        return f"{_without_password(self.documents)} with {_without_password(self.blobs)}"
 
 
 def choose_place(
@@ -85,6 +91,8 @@ def choose_place(
             raise click.UsageError("--connection already names the stores: leave out --documents and --blobs.")
         return Place(connection=connection)
     if documents is not None or blobs is not None:
+        for name, url in (("--documents", documents), ("--blobs", blobs)):
+            _refuse_password(name, url or "")
         return _pair("--documents", documents, "--blobs", blobs)
     documents, blobs = environment.get(DOCUMENTS_VARIABLE), environment.get(BLOBS_VARIABLE)
     if documents or blobs:
@@ -102,6 +110,8 @@ def place_named(text: str, *, environment: Mapping[str, str]) -> Place:
         documents, blobs = embedded_locations(airflow_home(environment))
         return Place(documents=documents, blobs=blobs)
     documents, _, blobs = text.partition(" ")
+    for url in (documents, blobs):
+        _refuse_password("the library's name", url)
     return Place(documents=documents, blobs=blobs.strip()) if blobs else Place(connection=text)
 
 
@@ -164,10 +174,21 @@ def _pair(documents_name: str, documents: str | None, blobs_name: str, blobs: st
     return Place(documents=documents, blobs=blobs)
 
 
-def _sqlite_file(documents: str) -> str | None:
-    """Return the file that a SQLite URL names, or None where the store has to say what it makes of the URL."""
-    scheme, _, path = documents.partition(":///")
-    return unquote(path.partition("?")[0]) or None if scheme == "sqlite" else None
+def _refuse_password(name: str, url: str) -> None:
+    """Refuse a password among the arguments, where every user of the machine can read it."""
+    if _without_password(url) != url:
+        raise click.UsageError(
+            f"{name} holds a password, which every user of this machine can read: give both URLs in "
+            f"{DOCUMENTS_VARIABLE} and {BLOBS_VARIABLE}, or an Airflow connection."
+        )
+
+
+def _without_password(url: str) -> str:
+    """Return a URL whose password is three stars."""
+    scheme, found, rest = url.partition("://")
+    who, at, where = rest.rpartition("@")
+    login, colon, _ = who.partition(":")
+    return f"{scheme}{found}{login}:***@{where}" if at and colon else url
 
 
 def _open_connection(connection: str) -> ModelLibrary:

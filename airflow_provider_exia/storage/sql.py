@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
@@ -36,7 +36,11 @@ from airflow_provider_exia.storage.documents import (
     field_values,
 )
 from airflow_provider_exia.storage.sql_schema import BODY, COUNTERS, constraint_name, ensure_table
+from airflow_provider_exia.storage.sql_server import sql_facts
 from airflow_provider_exia.storage.sql_statements import Statements, query_values, read
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.storage.server_facts import ServerFacts
 
 Result = TypeVar("Result")
 
@@ -117,6 +121,14 @@ class SqlDocuments:
             connection.execute(statements.delete, read(collection.identity, key))
 
         self._write(collection, statement)
+
+    def server(self) -> ServerFacts:
+        """Ask the database what it is, and for its clock."""
+        try:
+            with self._connect() as connection:
+                return sql_facts(connection)
+        except DBAPIError as error:
+            raise self._nothing_done(error) from error
 
     def close(self) -> None:
         """Release connections; the store can be used again afterwards."""
@@ -232,6 +244,11 @@ class SqlDocuments:
             if name.startswith(prefix):
                 return StoreRefused(f"{self._where}: {reason}; nothing was written")
         return StoreUnavailable(f"{self._where}: {error.orig}")
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database, which may not be there yet; None for a server's."""
+        return Path(self._url.database or "").absolute() if self._url.get_backend_name() == "sqlite" else None
 
     @property
     def _where(self) -> str:

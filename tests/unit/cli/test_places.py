@@ -131,7 +131,7 @@ def test_the_library_can_be_named_in_the_environment(
 
 
 @pytest.mark.parametrize(
-    "documents", ["sqlite://", "sqlite:///", "sqlite:library.db", "mongodb://server/library", "library.db"]
+    "documents", ["sqlite://", "sqlite:///", "sqlite:library.db", "consul://server/library", "library.db"]
 )
 def test_a_url_that_names_no_store_is_said_in_one_sentence(run: Run, documents: str) -> None:
     result = run("models", "--documents", documents, "--blobs", "file:///srv/blobs")
