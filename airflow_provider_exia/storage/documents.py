@@ -7,11 +7,12 @@ known, and the write may still land later). After either error the caller goes b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from airflow_provider_exia.exceptions import ExiaError
+from airflow_provider_exia.exceptions import ExiaError, InvalidInput
 
 Document: TypeAlias = Mapping[str, Any]
 """JSON values by field name. A stored document also has ``revision``, a number that the store counts up."""
@@ -20,6 +21,13 @@ Key: TypeAlias = tuple[str, ...]
 """The names of the fields that make up a unique key or an index."""
 
 REVISION = "revision"
+BODY = "body"
+"""The name under which a backend keeps a document's text beside the fields of its keys."""
+
+MAXIMUM_KEY_BYTES = 512
+"""Of one text field of a key, as UTF-8: five of them fit into the smallest index entry of all backends (2,704)."""
+MAXIMUM_BODY_BYTES = 15 * 2**20
+"""Of a document's text: MongoDB keeps 16 MiB with all fields, and every store is to take what one of them takes."""
 
 
 class StorageError(ExiaError):
@@ -139,11 +147,74 @@ def field_values(collection: Collection, document: Document) -> dict[str, str | 
     """Return the values of a document's declared fields, checked.
 
     :raises ValueError: a declared field is missing or of another type
+    :raises InvalidInput: a value is longer or larger than a key can be
     """
-    values: dict[str, str | int] = {}
-    for name, kind in collection.fields.items():
-        value = document.get(name)
-        if type(value) is not kind:
-            raise ValueError(f"{collection.name}: field {name!r} must be {kind.__name__}, not {value!r}")
-        values[name] = value
+    return {name: _checked(collection, name, document.get(name)) for name in collection.fields}
+
+
+def check_values(collection: Collection, values: Mapping[str, str | int]) -> Mapping[str, str | int]:
+    """Return what a key or a query compares with, checked: only declared fields, and nothing but text and numbers.
+
+    A mapping that came in here would be an operator to MongoDB.
+
+    :raises ValueError: a field is not declared, or its value is of another type
+    :raises InvalidInput: a value is longer or larger than a key can be
+    """
+    for name, value in values.items():
+        if name not in collection.fields:
+            raise ValueError(f"{collection.name}: {name!r} is not one of its fields ({', '.join(collection.fields)})")
+        _checked(collection, name, value)
     return values
+
+
+def check_query(collection: Collection, query: Query) -> None:
+    """Check the values of a query, as in :func:`check_values`.
+
+    :raises ValueError: a field is not declared, or its value is of another type
+    :raises InvalidInput: a value is longer or larger than a key can be
+    """
+    check_values(collection, query.where)
+    for bound in (query.at_least, query.at_most):
+        if bound is not None:
+            check_values(collection, {query.order: bound})
+
+
+def body_text(collection: Collection, document: Document, *, revision: int) -> str:
+    """Return a document's text: JSON in ASCII, sorted by key, without spaces, with its revision.
+
+    :raises ValueError: a value is not JSON
+    :raises InvalidInput: the document is larger than every store takes
+    """
+    text = json.dumps({**document, REVISION: revision}, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    if len(text) > MAXIMUM_BODY_BYTES:
+        raise InvalidInput(
+            f"{collection.name}: a document of {len(text) / 2**20:.1f} MiB is too large, a document store keeps at "
+            f"most {MAXIMUM_BODY_BYTES / 2**20:g} MiB: put large values into a file of the version"
+        )
+    return text
+
+
+def _checked(collection: Collection, name: str, value: object) -> str | int:
+    kind = collection.fields[name]
+    if type(value) is not kind:
+        raise ValueError(f"{collection.name}: field {name!r} must be {kind.__name__}, not {value!r}")
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise InvalidInput(f"{collection.name}: field {name!r} must be a number of 64 bits, not {value!r}")
+        return value
+    text = str(value)
+    if len(text) * 4 > MAXIMUM_KEY_BYTES or not text.isascii():
+        _check_text(collection, name, text)
+    return text
+
+
+def _check_text(collection: Collection, name: str, text: str) -> None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{collection.name}: field {name!r} must be Unicode text, not {text!r}") from error
+    if size > MAXIMUM_KEY_BYTES:
+        raise InvalidInput(
+            f"{collection.name}: field {name!r} must have at most {MAXIMUM_KEY_BYTES} bytes as UTF-8, not {size}: "
+            f"{text[:40]!r}..."
+        )

@@ -16,18 +16,25 @@ if TYPE_CHECKING:
 def open_documents(url: str) -> DocumentStore:
     """Return the document store at a URL; nothing is connected before the first call.
 
-    :param url: as in ``sqlite:////var/lib/exia/library.db``
+    :param url: as in ``sqlite:////var/lib/exia/library.db``, ``postgresql://user:password@host/exia`` or
+        ``mongodb://user:password@host:27017/exia``
     :raises InvalidInput: there is no document store of that kind
+    :raises MissingExtra: its client is not installed
     """
-    from airflow_provider_exia.storage.sql import SqlDocuments
+    kind = url.partition(":")[0]
+    if kind in ("mongodb", "mongodb+srv"):
+        from airflow_provider_exia.storage.mongo import MongoDocuments
 
-    if not url.startswith("sqlite:"):
-        # Not the text itself: it may hold a password.
-        raise InvalidInput(
-            f"{url.partition(':')[0]!r} is no document store: expected a SQLite URL, as in "
-            "'sqlite:////var/lib/exia/library.db'"
-        )
-    return SqlDocuments(url)
+        return MongoDocuments(url)
+    if kind.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mariadb"):
+        from airflow_provider_exia.storage.sql import SqlDocuments
+
+        return SqlDocuments(url)
+    # Not the text itself: it may hold a password.
+    raise InvalidInput(
+        f"{kind!r} is no document store: expected a URL of SQLite, PostgreSQL, MySQL or MongoDB, as in "
+        "'sqlite:////var/lib/exia/library.db' or 'mongodb://user:password@host:27017/exia'"
+    )
 
 
 def open_blobs(url: str) -> BlobStore:
