@@ -14,7 +14,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -37,6 +37,7 @@ from airflow_provider_exia.storage.documents import (
     field_values,
 )
 from airflow_provider_exia.storage.mongo_schema import check_schema, conflicting_key, ensure_indexes, has_indexes
+from airflow_provider_exia.storage.server_facts import ServerFacts
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -153,6 +154,17 @@ class MongoDocuments:
         """Remove a document by its identity; absent is success."""
         chosen = _equal(check_values(collection, key))
         self._write(collection, lambda target: target.delete_one(chosen))
+
+    def server(self) -> ServerFacts:
+        """Ask the server what it is, and for its clock."""
+        from pymongo.errors import PyMongoError
+
+        admin = self._open().client.admin
+        try:
+            version, now = admin.command("buildInfo")["version"], admin.command("hello")["localTime"]
+        except PyMongoError as error:
+            raise self._failure(error, unanswered=StoreUnavailable) from error
+        return ServerFacts(product=f"answers as MongoDB {version}", now=now.replace(tzinfo=UTC))
 
     def close(self) -> None:
         """Release connections; the store can be used again afterwards."""
