@@ -35,6 +35,7 @@ from airflow_provider_exia.storage.documents import (
     WriteUnknown,
     field_values,
 )
+from airflow_provider_exia.storage.sql_commits import SharedCommits, Write
 from airflow_provider_exia.storage.sql_schema import BODY, COUNTERS, constraint_name, ensure_table
 from airflow_provider_exia.storage.sql_server import sql_facts
 from airflow_provider_exia.storage.sql_statements import Statements, query_values, read
@@ -68,6 +69,7 @@ class SqlDocuments:
         self._engine: Engine | None = None
         self._metadata = sa.MetaData()
         self._ready: dict[str, Statements] = {}
+        self._commits = SharedCommits(self._transact)
         _stores.add(self)
 
     def insert(self, collection: Collection, document: Document) -> None:
@@ -159,18 +161,28 @@ class SqlDocuments:
         def once() -> Result:
             try:
                 statements = self._statements(collection)
-                with self._connect() as connection:
-                    self._begin(connection)
-                    result = statement(connection, statements)
-                    crash_point("documents.statement-done")
-                    self._commit(connection)
-                    return result
+                result: Result = self._run(Write(lambda connection: statement(connection, statements)))
             except IntegrityError as error:
                 raise WriteConflict(collection=collection.name, key=_conflicting_key(collection, error)) from error
             except DBAPIError as error:
                 raise self._nothing_done(error) from error
+            return result
 
         return self._retry_while_busy(once)
+
+    def _run(self, write: Write) -> Any:
+        if self._url.get_backend_name() == "sqlite":
+            return self._commits.run(write)
+        self._transact([write])  # a server has many writers, and its own way of syncing once for several
+        return write.result()
+
+    def _transact(self, writes: Sequence[Write]) -> None:
+        with self._connect() as connection:
+            self._begin(connection)
+            for write in writes:
+                write.run(connection)
+            crash_point("documents.statement-done")
+            self._commit(connection)
 
     def _connect(self) -> Connection:
         with _opening:
@@ -276,7 +288,14 @@ def _close_before_fork() -> None:
         store.close()
 
 
-os.register_at_fork(before=_close_before_fork, after_in_parent=_opening.release, after_in_child=_opening.release)
+def _begin_anew_in_child() -> None:
+    """Forget the writes of threads that the child does not have."""
+    for store in list(_stores):
+        store._commits = SharedCommits(store._transact)
+    _opening.release()
+
+
+os.register_at_fork(before=_close_before_fork, after_in_parent=_opening.release, after_in_child=_begin_anew_in_child)
 
 
 def _checked_url(url: str) -> sa.URL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -26,6 +27,7 @@ from airflow_provider_exia.storage.documents import (
     WriteUnknown,
 )
 from airflow_provider_exia.storage.sql import SqlDocuments
+from airflow_provider_exia.storage.sql_commits import SharedCommits
 from tests.processes import alone, obey_permissions
 
 THINGS = Collection(name="things", fields={"name": str, "rank": int}, unique=(("name",),), indexes=(("rank",),))
@@ -289,3 +291,29 @@ def test_a_query_is_answered_from_its_index_without_sorting(documents: SqlDocume
         "SEARCH exia_versions USING INDEX exia_versions__model_work_number (model=? AND work=?)",
         "SEARCH exia_model_journal USING INDEX exia_model_journal__model_token_sequence (model=? AND token=?)",
     ]
+
+
+def test_a_child_forked_while_a_thread_writes_writes_on_its_own(documents: SqlDocuments) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    at_work, released = threading.Event(), threading.Event()
+
+    def transact(_writes: object) -> None:
+        at_work.set()
+        released.wait()
+
+    documents._commits = SharedCommits(transact)
+    busy = threading.Thread(target=documents.insert, args=(THINGS, {"name": "b", "rank": 1}))
+    busy.start()
+    at_work.wait()
+
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        documents.insert(THINGS, {"name": "c", "rank": 1})
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    released.set()
+    busy.join()
+
+    assert status == 0
+    assert documents.get(THINGS, {"name": "c"}) is not None
