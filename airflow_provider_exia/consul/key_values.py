@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -103,9 +103,10 @@ class KeyValues:
         newest = max(answer.index, 1)
         return [_key_value(item) for item in answer.body or ()], newest if newest >= index else 0
 
-    def transact(self, operations: Sequence[Operation]) -> None:
+    def transact(self, operations: Sequence[Operation]) -> Mapping[str, int]:
         """Do all operations or none.
 
+        :returns: the new index of each key that was set
         :raises ConsulConflict: a key is no longer at its index
         :raises ConsulRefused: the token may not, or there are too many operations
         :raises ConsulOutcomeUnknown: no answer
@@ -119,6 +120,8 @@ class KeyValues:
         errors = (answer.body or {}).get("Errors") or []
         if errors:
             _refuse(errors, operations)
+        results = [result["KV"] for result in (answer.body or {}).get("Results") or ()]
+        return {item["Key"]: int(item["ModifyIndex"]) for item in results}
 
     @cached_property
     def largest_transaction(self) -> int:
