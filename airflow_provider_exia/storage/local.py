@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobInfo, BlobMissing, check_key
+from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobInfo, BlobMissing, FileDigest, check_key
 from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
 
 _INCOMING = ".incoming"
@@ -46,7 +46,12 @@ class LocalBlobs:
         self.root = root.absolute()
         self._durable: set[Path] = set()
 
-    def put(self, key: str, source: Path, *, sha256: str | None = None) -> None:
+    @property
+    def part_bytes(self) -> int | None:
+        """A file is always copied whole."""
+        return None
+
+    def put(self, key: str, source: Path, *, digest: FileDigest | None = None) -> None:
         """Stream a file to ``key``, whole or not at all; durable when it returns."""
         target = self._path(key)
         incoming = self.root / _INCOMING / uuid.uuid4().hex

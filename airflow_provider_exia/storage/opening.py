@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_provider_exia.exceptions import InvalidInput
 
@@ -40,12 +40,50 @@ def open_documents(url: str) -> DocumentStore:
 def open_blobs(url: str) -> BlobStore:
     """Return the blob store at a URL; nothing is connected before the first call.
 
-    :param url: as in ``file:///var/lib/exia/blobs``
+    :param url: as in ``file:///var/lib/exia/blobs`` or ``s3+https://ACCESS:SECRET@host:9000/bucket/prefix``, with
+        ``?region=eu-west-1`` where the region matters
     :raises InvalidInput: there is no blob store of that kind
+    :raises MissingExtra: its client is not installed
     """
     from airflow_provider_exia.storage.local import LocalBlobs
 
+    if url.startswith("s3"):
+        return _open_bucket(url)
     parts = urlsplit(url)
     if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
         raise InvalidInput(f"{url!r} is no blob store: expected a folder's URL, as in 'file:///var/lib/exia/blobs'")
     return LocalBlobs(Path(unquote(parts.path)))
+
+
+def _open_bucket(url: str) -> BlobStore:
+    from airflow_provider_exia.storage.s3 import S3Blobs, S3Place
+
+    # Nothing of the text itself in an error: it holds a secret.
+    expected = (
+        "expected 's3+https://ACCESS:SECRET@HOST:PORT/BUCKET[/PREFIX][?region=REGION]', each part percent-encoded"
+    )
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        _ = parts.port  # not a number is a ValueError
+    except ValueError:
+        raise InvalidInput(f"the blob store's address cannot be read: {expected}") from None
+    if parts.scheme not in ("s3+http", "s3+https"):
+        raise InvalidInput(f"{parts.scheme!r} is no blob store: {expected}")
+    bucket, _, prefix = unquote(parts.path).strip("/").partition("/")
+    needed = {"access key": parts.username, "secret": parts.password, "host": parts.hostname, "bucket": bucket}
+    missing = [name for name, value in needed.items() if not value]
+    if missing or set(options) - {"region"} or parts.fragment:
+        problem = f"without {' and '.join(missing)}" if missing else "with something behind the bucket and prefix"
+        raise InvalidInput(f"the blob store's address is {problem}: {expected}")
+    return S3Blobs(
+        S3Place(
+            endpoint=parts.netloc.rpartition("@")[2],
+            bucket=bucket,
+            prefix=prefix,
+            access_key=unquote(parts.username or ""),
+            secret_key=unquote(parts.password or ""),
+            secure=parts.scheme == "s3+https",
+            region=options.get("region"),
+        )
+    )

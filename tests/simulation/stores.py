@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from airflow_provider_exia.clock import Clock, SystemClock
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.storage.blobs import BlobInfo, BlobMissing, check_key
+from airflow_provider_exia.storage.blobs import BlobInfo, BlobMissing, FileDigest, check_key
 from airflow_provider_exia.storage.documents import (
     REVISION,
     Collection,
@@ -274,7 +274,12 @@ class SimulatedBlobs:
         self._memory, self._gate = memory, gate
         self._moment = (clock or SystemClock()).now()
 
-    def put(self, key: str, source: Path, *, sha256: str | None = None) -> None:
+    @property
+    def part_bytes(self) -> int | None:
+        """A file is always put whole."""
+        return None
+
+    def put(self, key: str, source: Path, *, digest: FileDigest | None = None) -> None:
         """Keep a file's bytes, whole or not at all; what they are is found by reading back, the finer of the ways."""
         if not source.is_file():
             raise InvalidInput(f"{source}: no such file")
