@@ -31,7 +31,7 @@ from airflow_provider_exia.model_library.records import (
     Version,
 )
 from airflow_provider_exia.model_library.resources import Attempts, Resources
-from airflow_provider_exia.storage.blobs import BlobMissing, sha256_of
+from airflow_provider_exia.storage.blobs import BlobMissing, FileDigest, OtherBytes, measure, sha256_of
 from airflow_provider_exia.storage.codec import from_document, to_document
 from airflow_provider_exia.storage.documents import Query
 
@@ -82,7 +82,8 @@ def publish(resources: Resources, publication: Publication) -> Version:
     """
     check_model_name(publication.model)
     sources = _check_sources(publication)
-    wanted = _describe(resources, publication, sources)
+    digests = {path: measure(file.source, part_bytes=resources.blobs.part_bytes) for path, file in sources.items()}
+    wanted = _describe(resources, publication, sources, digests)
     attempts = Attempts(resources, operation=f"publish a version of {wanted.model}", token=wanted.work)
     for attempt in attempts:
         with attempt:
@@ -93,10 +94,7 @@ def publish(resources: Resources, publication: Publication) -> Version:
                 raise VersionCollected(found.reference)
             pending = found if found is not None and found.state is State.PENDING else _start(resources, wanted, found)
             crash_point("publish.pending-written")
-            for file in pending.files:
-                resources.blobs.put(blob_key(resources.prefix, pending, file.path), sources[file.path].source)
-                crash_point("publish.blob-written")
-            if not all(_is_stored(resources, pending, file) for file in pending.files):
+            if not _store(resources, pending, sources, digests):
                 _check_unchanged(pending, sources)
                 continue
             crash_point("publish.blobs-verified")
@@ -130,9 +128,14 @@ def _check_sources(publication: Publication) -> dict[str, SourceFile]:
     return sources
 
 
-def _describe(resources: Resources, publication: Publication, sources: Mapping[str, SourceFile]) -> Version:
+def _describe(
+    resources: Resources,
+    publication: Publication,
+    sources: Mapping[str, SourceFile],
+    digests: Mapping[str, FileDigest],
+) -> Version:
     """Return the version as it shall be, with no number yet."""
-    files = [_file_record(path, file) for path, file in sorted(sources.items())]
+    files = [_file_record(path, file, digests[path]) for path, file in sorted(sources.items())]
     digest = digest_of(files, publication.format)
     work = publication.work if publication.work is not None else digest
     _check_facts(publication)
@@ -153,17 +156,15 @@ def _describe(resources: Resources, publication: Publication, sources: Mapping[s
     return from_document(Version, to_document(wanted))  # what cannot be stored is refused before a number is taken
 
 
-def _file_record(path: str, file: SourceFile) -> FileRecord:
-    with file.source.open("rb") as stream:
-        sha256, size = sha256_of(stream)
-    return FileRecord(path=path, role=file.role, sha256=sha256, size=size)
+def _file_record(path: str, file: SourceFile, digest: FileDigest) -> FileRecord:
+    return FileRecord(path=path, role=file.role, sha256=digest.sha256, size=digest.size)
 
 
 def _check_unchanged(pending: Version, sources: Mapping[str, SourceFile]) -> None:
     """Refuse a source that is not what it was when the publication began: its bytes will never be the stored ones."""
     for file in pending.files:
         source = sources[file.path]
-        if _file_record(file.path, source) != file:
+        if _file_record(file.path, source, measure(source.source)) != file:
             raise InvalidInput(
                 f"{source.source}: the file changed while it was published as {pending.reference}: write it to its end "
                 "first, then publish again"
@@ -225,12 +226,28 @@ def _next_number(resources: Resources, wanted: Version) -> int:
     raise AssertionError("attempts end by an error")
 
 
-def _is_stored(resources: Resources, version: Version, file: FileRecord) -> bool:
-    """Say whether the store holds the file's very bytes."""
+def _store(
+    resources: Resources, version: Version, sources: Mapping[str, SourceFile], digests: Mapping[str, FileDigest]
+) -> bool:
+    """Put every file, then say whether the store holds their very bytes."""
+    for file in version.files:
+        key, source = blob_key(resources.prefix, version, file.path), sources[file.path].source
+        try:
+            resources.blobs.put(key, source, digest=digests[file.path])
+        except OtherBytes:  # changed here or on the way
+            return False
+        crash_point("publish.blob-written")
+    return all(_is_stored(resources, version, file, digests[file.path]) for file in version.files)
+
+
+def _is_stored(resources: Resources, version: Version, file: FileRecord, digest: FileDigest) -> bool:
+    """Say whether the store holds the file's very bytes: by what it computed over them itself, else by reading back."""
     key = blob_key(resources.prefix, version, file.path)
     info = resources.blobs.stat(key)
     if info is None or info.size != file.size:
         return False
+    if info.checksum == digest.checksum:
+        return True
     try:
         with resources.blobs.open(key) as stream:
             return sha256_of(stream) == (file.sha256, file.size)

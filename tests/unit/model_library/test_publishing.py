@@ -408,9 +408,9 @@ def test_a_put_that_the_store_acknowledged_and_did_not_keep_is_put_again(
 ) -> None:
     forgotten: list[str] = []
 
-    def forget_first(key: str, source: Path) -> None:
+    def forget_first(key: str, source: Path, **digest: Any) -> None:
         if forgotten:
-            resources.blobs.put(key, source)
+            resources.blobs.put(key, source, **digest)
         forgotten.append(key)
 
     forgetful = replace(resources, blobs=Wrapped(resources.blobs, put=forget_first))
@@ -422,7 +422,7 @@ def test_a_put_that_the_store_acknowledged_and_did_not_keep_is_put_again(
 
 
 def test_a_store_that_stays_away_is_said_to_be_away(resources: Resources, make_file: MakeFile) -> None:
-    def away(*_: Any) -> None:
+    def away(*_: Any, **__: Any) -> None:
         raise StoreUnavailable("the server is away")
 
     publication = file_publication(make_file)
@@ -452,9 +452,9 @@ def test_a_file_that_is_still_being_written_is_refused_and_never_ready(
     publication = file_publication(make_file, {"part": 1})
     source = publication.files[0].source
 
-    def write_on(key: str, path: Path) -> None:
+    def write_on(key: str, path: Path, **digest: Any) -> None:
         source.write_text(json.dumps({"part": 2, "more": 3}))
-        resources.blobs.put(key, path)
+        resources.blobs.put(key, path, **digest)
 
     busy = replace(resources, blobs=Wrapped(resources.blobs, put=write_on))
 
