@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_exia.exceptions import ExiaError
-from airflow_provider_exia.model_library.formats import format_named
+from airflow_provider_exia.model_library.formats import Trust, format_named
 from airflow_provider_exia.model_library.holdout import holdout_file
 from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
 from airflow_provider_exia.monitoring.scores import Scores
@@ -108,7 +108,7 @@ def _through_its_file(model: Any, format_name: str, folder: Path, trusted_types:
     chosen = format_named(format_name)
     path = folder / f"model{chosen.suffix}"
     chosen.save(model, path)
-    return chosen.load(path, trusted_types=trusted_types)
+    return chosen.load(path, trust=Trust(types=tuple(trusted_types)))
 
 
 def _keep(holdout: Path, folder: Path) -> str:

@@ -94,7 +94,9 @@ class Train(Section):
     """How a version comes into being."""
 
     function: Function = Field(description=f"{_FUNCTION_RULE}: train(context) -> TrainedModel")
-    format: Literal["skops", "json", "raw"] = Field(description="a format of model files: 'skops', 'json' or 'raw'")
+    format: Literal["skops", "safetensors", "onnx", "json", "raw", "code"] = Field(
+        description="a format of model files: 'skops', 'safetensors', 'onnx', 'json', 'raw' or 'code'"
+    )
     schedule: Schedule | None = _SCHEDULE
     parameters: dict[str, Any] = Field(default={}, description="settings for the training function, of JSON types")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
+from airflow_provider_exia.model_library.distributions import installed_version
 from airflow_provider_exia.model_library.formats import format_named
 
 _OURS = "airflow-provider-exia"
@@ -13,9 +13,8 @@ _OURS = "airflow-provider-exia"
 def environment_of(format_name: str) -> dict[str, str]:
     """Return the versions of Python, of this package and of the format's libraries here."""
     environment = {"python": platform.python_version()}
-    for distribution in (_OURS, *format_named(format_name).libraries):
-        try:
-            environment[distribution] = version(distribution)
-        except PackageNotFoundError:
-            continue
+    for distribution in (_OURS, *format_named(format_name, allow_pickle=True).libraries):  # nothing is read here
+        version = installed_version(distribution)
+        if version is not None:
+            environment[distribution] = version
     return environment

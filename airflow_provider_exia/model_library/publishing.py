@@ -12,13 +12,19 @@ from pathlib import Path
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.model_library.exceptions import VersionCollected
-from airflow_provider_exia.model_library.formats import check_format
+from airflow_provider_exia.model_library.exceptions import (
+    DamagedFile,
+    FormatRefused,
+    SignatureRefused,
+    VersionCollected,
+)
+from airflow_provider_exia.model_library.formats import PICKLES, check_format
 from airflow_provider_exia.model_library.manifest import (
     blob_key,
     canonical_json,
     check_paths,
     digest_of,
+    manifest_of,
     publication_of,
 )
 from airflow_provider_exia.model_library.names import check_model_name
@@ -31,6 +37,7 @@ from airflow_provider_exia.model_library.records import (
     Version,
 )
 from airflow_provider_exia.model_library.resources import Attempts, Resources
+from airflow_provider_exia.model_library.signing import check_signature, sign
 from airflow_provider_exia.storage.blobs import BlobMissing, FileDigest, OtherBytes, measure, sha256_of
 from airflow_provider_exia.storage.codec import from_document, to_document
 from airflow_provider_exia.storage.documents import Query
@@ -77,10 +84,13 @@ def publish(resources: Resources, publication: Publication) -> Version:
 
     :returns: the READY version
     :raises InvalidInput: a file is missing or empty, a name, path, metric or format cannot be used
+    :raises SignatureRefused: keys are configured, and none to sign with, or none that has signed what is there
+    :raises DamagedFile: the document that is there was changed
     :raises VersionCollected: this very publication was retired and collected
     :raises OutcomeUnknown: the stores stopped answering; publish again with the same work
     """
     check_model_name(publication.model)
+    _check_keys(resources, publication)
     sources = _check_sources(publication)
     digests = {path: measure(file.source, part_bytes=resources.blobs.part_bytes) for path, file in sources.items()}
     wanted = _describe(resources, publication, sources, digests)
@@ -89,6 +99,7 @@ def publish(resources: Resources, publication: Publication) -> Version:
         with attempt:
             found = _read(resources, wanted)
             if found is not None and found.state is State.READY:
+                check_signature(resources.keys, found)
                 return found
             if found is not None and found.state is State.COLLECTED:
                 raise VersionCollected(found.reference)
@@ -111,6 +122,22 @@ def find_ready(resources: Resources, model: str, work: str) -> Version | None:
     return next((version for version in versions if version.state is State.READY), None)
 
 
+def _check_keys(resources: Resources, publication: Publication) -> None:
+    """Refuse to publish what could not be loaded with these very keys."""
+    if resources.keys.signing is not None:
+        return
+    if publication.format in PICKLES:
+        raise FormatRefused(
+            f"a {publication.format} file of {publication.model!r} is refused without a signing key: reading it runs "
+            "code, so readers must know whose; configure a key, or use skops, safetensors, onnx, json or raw"
+        )
+    if resources.keys.configured:
+        raise SignatureRefused(
+            reference=f"a version of {publication.model}",
+            problem="it would not be signed, and keys are configured here: publish with a signing key",
+        )
+
+
 def _check_sources(publication: Publication) -> dict[str, SourceFile]:
     check_paths(file.path or file.source.name for file in publication.files)
     sources = {file.path or file.source.name: file for file in publication.files}
@@ -124,7 +151,7 @@ def _check_sources(publication: Publication) -> dict[str, SourceFile]:
         raise InvalidInput(
             f"a version of {publication.model!r} needs exactly one file with the role 'model', not {len(models)}"
         )
-    check_format(publication.format, models[0].source)
+    check_format(publication.format, models[0].source, allow_pickle=True)  # _check_keys has asked for the key
     return sources
 
 
@@ -197,7 +224,13 @@ def _check_facts(publication: Publication) -> None:
 def _read(resources: Resources, wanted: Version) -> Version | None:
     key = {"model": wanted.model, "publication": wanted.publication}
     document = resources.documents.get(VERSIONS, key)
-    return None if document is None else from_document(Version, document)
+    if document is None:
+        return None
+    found = from_document(Version, document)
+    if manifest_of(found) != manifest_of(replace(wanted, number=found.number)):
+        # Its names are computed from this very list: somebody else changed it, and we would put our name under that.
+        raise DamagedFile(reference=found.reference, path="(manifest)", problem="its list of files was changed")
+    return found
 
 
 def _start(resources: Resources, wanted: Version, abandoned: Version | None) -> Version:
@@ -256,6 +289,17 @@ def _is_stored(resources: Resources, version: Version, file: FileRecord, digest:
 
 
 def _finish(resources: Resources, pending: Version) -> Version:
-    ready = replace(pending, state=State.READY, ready_at=resources.clock.now())
+    """Sign the version and make it READY.
+
+    It is signed here, by the one who has read its bytes back, and not when it got its number: it may have been begun
+    without this key, and what never became READY needs no signature.
+    """
+    signer = resources.keys.signing
+    ready = replace(
+        pending,
+        state=State.READY,
+        ready_at=resources.clock.now(),
+        signature=sign(signer, pending) if signer else None,
+    )
     resources.documents.swap(VERSIONS, to_document(ready), revision=pending.revision)
     return replace(ready, revision=pending.revision + 1)

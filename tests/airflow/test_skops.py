@@ -14,7 +14,8 @@ import pytest
 from airflow.sdk import DAG, task
 
 from airflow_provider_exia.loop import Policy, Scores, TrainedModel, TrainingContext, promote_if_better
-from airflow_provider_exia.model_library.formats import SkopsFormat
+from airflow_provider_exia.model_library.formats import Trust
+from airflow_provider_exia.model_library.formats.skops import SkopsFormat
 from tests.airflow.running import run_dag
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def test_a_model_with_a_function_of_scipy_is_written_and_read_where_warnings_are
     model = FunctionTransformer(scipy.special.exprel)
     SkopsFormat().save(model, tmp_path / "model.skops")
 
-    read = SkopsFormat().load(tmp_path / "model.skops", trusted_types=["scipy.special._ufuncs.exprel"])
+    read = SkopsFormat().load(tmp_path / "model.skops", trust=Trust(types=("scipy.special._ufuncs.exprel",)))
 
     assert read.func is scipy.special.exprel
 

@@ -11,7 +11,7 @@ import yaml
 from airflow_provider_exia.dag_compiler.exceptions import WrongSpec
 from airflow_provider_exia.dag_compiler.reading import parse_spec, read_spec
 from airflow_provider_exia.dag_compiler.spec import Gate, Monitor, Score, Train
-from airflow_provider_exia.model_library.formats import FORMATS
+from airflow_provider_exia.model_library.formats import DEFAULT_FORMATS
 from airflow_provider_exia.monitoring.policy import Policy
 from tests.unit.dag_compiler.conftest import SPEC
 
@@ -65,7 +65,7 @@ def test_a_spec_offers_every_setting_of_the_policy_with_the_same_default() -> No
 
 
 def test_a_spec_offers_every_format_of_the_library() -> None:
-    assert set(Train.model_fields["format"].annotation.__args__) == set(FORMATS)  # type: ignore[union-attr]
+    assert set(Train.model_fields["format"].annotation.__args__) == set(DEFAULT_FORMATS)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

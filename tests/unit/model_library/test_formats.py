@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
 from airflow_provider_exia.model_library.exceptions import FormatRefused, WrongFormat
-from airflow_provider_exia.model_library.formats import FORMATS, check_format, format_named
+from airflow_provider_exia.model_library.formats import DEFAULT_FORMATS, FORMATS, Trust, check_format, format_named
 
 SAME_FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -39,7 +39,8 @@ class Stranger:
 
 
 def test_the_formats_are_these() -> None:
-    assert set(FORMATS) == {"json", "raw", "skops"}
+    assert set(FORMATS) == {"code", "joblib", "json", "onnx", "pickle", "raw", "safetensors", "skops"}
+    assert set(FORMATS) - DEFAULT_FORMATS == {"joblib", "pickle"}
 
 
 @pytest.mark.parametrize("name", ["pickle", "pkl", "joblib", "dill", "cloudpickle"])
@@ -50,7 +51,9 @@ def test_pickle_and_its_kind_are_refused_with_the_reason_and_what_to_use(name: s
 
 @pytest.mark.parametrize("name", ["", "onnx2", "JSON", "json "])
 def test_an_unknown_format_is_refused_with_those_there(name: str) -> None:
-    with pytest.raises(InvalidInput, match="is no model format: expected one of json, raw, skops"):
+    with pytest.raises(
+        InvalidInput, match="is no model format: expected one of code, json, onnx, raw, safetensors, skops"
+    ):
         format_named(name)
 
 
@@ -128,7 +131,7 @@ def test_a_json_model_is_read_back_the_same(tmp_path: Path, value: Any) -> None:
     format_named("json").save(value, path)
 
     check_format("json", path)
-    assert format_named("json").load(path, trusted_types=()) == value
+    assert format_named("json").load(path, trust=Trust()) == value
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ def test_raw_bytes_are_read_back_the_same(tmp_path: Path) -> None:
     format_named("raw").save(b"\x00\x01", path)
 
     check_format("raw", path)
-    assert format_named("raw").load(path, trusted_types=()) == b"\x00\x01"
+    assert format_named("raw").load(path, trust=Trust()) == b"\x00\x01"
 
 
 def test_what_is_no_bytes_is_refused_as_raw(tmp_path: Path) -> None:
@@ -183,7 +186,7 @@ def test_a_skops_model_predicts_the_same_after_it_was_read_back(tmp_path: Path, 
     format_named("skops").save(fitted, path)
 
     check_format("skops", path)
-    loaded = format_named("skops").load(path, trusted_types=())
+    loaded = format_named("skops").load(path, trust=Trust())
     assert loaded.predict_proba([[1.5]]).tolist() == fitted.predict_proba([[1.5]]).tolist()
 
 
@@ -198,10 +201,10 @@ def test_an_untrusted_type_is_named_and_never_built(
     name = f"{Stranger.__module__}.{Stranger.__qualname__}"
 
     with pytest.raises(FormatRefused, match=f"holds types that nobody trusts here: {name}; .*'trusted_types'"):
-        format_named("skops").load(path, trusted_types=())
+        format_named("skops").load(path, trust=Trust())
 
     assert built == []
-    assert format_named("skops").load(path, trusted_types=(name,)).extra.value == 7
+    assert format_named("skops").load(path, trust=Trust(types=(name,))).extra.value == 7
 
 
 def test_a_model_that_skops_cannot_write_is_refused_with_its_type(tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ def test_an_archive_that_skops_did_not_write_is_of_the_wrong_format(tmp_path: Pa
     path.write_bytes(archive(schema__json=schema))
 
     with pytest.raises(WrongFormat, match=r"model\.skops cannot be read as a skops file"):
-        format_named("skops").load(path, trusted_types=())
+        format_named("skops").load(path, trust=Trust())
 
 
 @pytest.mark.parametrize("call", ["writing", "reading"])
@@ -237,7 +240,7 @@ def test_a_missing_extra_is_named_with_the_command(tmp_path: Path, monkeypatch: 
     path.write_bytes(archive(schema__json="{}"))
     calls = {
         "writing": lambda: format_named("skops").save(object(), path),
-        "reading": lambda: format_named("skops").load(path, trusted_types=()),
+        "reading": lambda: format_named("skops").load(path, trust=Trust()),
     }
 
     with pytest.raises(MissingExtra, match=rf"{call} a skops file .*pip install 'airflow-provider-exia\[sklearn\]'"):

@@ -43,7 +43,7 @@ class LoaderSpy:
     def save(self, model: Any, path: Path) -> None:
         path.write_text(json.dumps(model))
 
-    def load(self, path: Path, *, trusted_types: Sequence[str]) -> Any:
+    def load(self, path: Path, *, trust: formats.Trust) -> Any:
         self.seen.append(path.read_bytes())
         return json.loads(self.seen[-1])
 
@@ -302,7 +302,10 @@ def test_a_document_that_claims_to_be_a_pickle_is_refused_though_all_digests_agr
     target.write_bytes(blob_path(version).read_bytes())
     tamper(library, version, **changed)
 
-    with pytest.raises(FormatRefused, match="delay/1 is a pickle file, and only json, raw, skops may be loaded here"):
+    with pytest.raises(
+        FormatRefused,
+        match="delay/1 is a pickle file, and only code, json, onnx, raw, safetensors, skops may be loaded here",
+    ):
         library.load("delay/1")
     everything = ModelLibrary(library.resources, policy=LoadPolicy(formats=frozenset({"json", "pickle"})))
     with pytest.raises(FormatRefused, match="runs whatever code its writer put into it"):
@@ -346,7 +349,7 @@ def test_the_trust_list_is_the_operators(library: ModelLibrary, publish: Publish
     publish(value=VALUE)
     trusting = ModelLibrary(library.resources, policy=LoadPolicy(trusted_types=("some.Type",)))
     given: list[Sequence[str]] = []
-    loader.load = lambda _path, *, trusted_types: given.append(trusted_types)  # type: ignore[method-assign]
+    loader.load = lambda _path, *, trust: given.append(trust.types)  # type: ignore[method-assign]
 
     trusting.load("delay/1")
     library.load("delay/1")

@@ -206,11 +206,15 @@ def test_a_file_of_another_format_is_refused(
     assert nothing_stored()
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("pickle", "without a signing key: reading it runs code"), ("dill", "runs whatever code its writer")],
+)
 def test_pickle_is_refused_with_the_reason(
-    library: ModelLibrary, make_file: MakeFile, nothing_stored: Callable[[], bool]
+    library: ModelLibrary, make_file: MakeFile, nothing_stored: Callable[[], bool], name: str, reason: str
 ) -> None:
-    with pytest.raises(FormatRefused, match="runs whatever code its writer put into it"):
-        library.publish("delay", make_file("model.pkl", b"x"), format="pickle")
+    with pytest.raises(FormatRefused, match=reason):
+        library.publish("delay", make_file("model.pkl", b"x"), format=name)
 
     assert nothing_stored()
 

@@ -1,0 +1,63 @@
+"""scikit-learn models in skops's own archive."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.model_library.exceptions import FormatRefused, WrongFormat
+from airflow_provider_exia.model_library.formats.base import Trust, import_library
+
+
+@dataclass(frozen=True, slots=True)
+class SkopsFormat:
+    """A scikit-learn model written by skops, which builds only types on a list."""
+
+    name: str = "skops"
+    suffix: str = ".skops"
+    libraries: tuple[str, ...] = ("scikit-learn", "skops", "numpy")
+
+    def check(self, path: Path) -> None:
+        """Look for skops's table of contents in the archive."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                archive.getinfo("schema.json")
+        except Exception as error:  # for damaged archives zipfile raises much more than BadZipFile
+            raise WrongFormat(
+                f"{path.name} is not a skops file (a zip archive with schema.json): write it with skops.io.dump"
+            ) from error
+
+    def save(self, model: Any, path: Path) -> None:
+        """Write a scikit-learn model."""
+        skops = import_library("skops.io", extra="sklearn", purpose="writing a skops file")
+        try:
+            with warnings.catch_warnings():
+                # skops asks every loaded module whether a function is its own, and Airflow's lazy modules warn of that.
+                warnings.filterwarnings("ignore", message="The `airflow\\.")
+                skops.dump(model, path)
+        except Exception as error:  # skops lets the errors of any object's own __reduce__ and __getstate__ through
+            raise InvalidInput(
+                f"a model of type {type(model).__name__} cannot be written as skops ({error}): "
+                "return a scikit-learn estimator, or choose another format"
+            ) from error
+
+    def load(self, path: Path, *, trust: Trust) -> Any:
+        """Read a scikit-learn model, building only known types and those on the operator's list."""
+        skops = import_library("skops.io", extra="sklearn", purpose="reading a skops file")
+        try:
+            unknown = sorted(set(skops.get_untrusted_types(file=path)) - set(trust.types))
+        except Exception as error:  # whatever skops stumbles over in a file that it did not write
+            raise WrongFormat(
+                f"{path.name} cannot be read as a skops file ({type(error).__name__}: {error}): write it with "
+                "skops.io.dump"
+            ) from error
+        if unknown:
+            raise FormatRefused(
+                f"{path.name} holds types that nobody trusts here: {', '.join(unknown)}; if they are meant to be "
+                "there, add them to 'trusted_types' of the operator or connection that loads the model"
+            )
+        return skops.load(path, trusted=list(trust.types))
