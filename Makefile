@@ -29,8 +29,8 @@ test: .venv/.installed-dev ## every test but the longest, and the import on othe
 	@scripts/check_pythons.sh
 	@$(PYTEST) -m "not full" $(PYTEST_ARGS)
 
-test-quick: .venv/.installed-dev ## unit, contract and simulation tests, without Airflow processes
-	@$(PYTEST) -m "not airflow and not full" $(PYTEST_ARGS) $(wildcard tests/unit tests/contract tests/simulation)
+test-quick: .venv/.installed-dev ## unit, contract and simulation tests, without Airflow processes and real servers
+	@$(PYTEST) -m "not airflow and not full and not servers" $(PYTEST_ARGS) $(wildcard tests/unit tests/contract tests/simulation)
 
 test-full: .venv/.installed-dev ## every test
 	@scripts/check_pythons.sh

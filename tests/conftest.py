@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
 
+pytest_plugins = ["tests.servers.plugin"]
+
 
 def _make_airflow_home() -> str:
     """Set up the environment before anything imports Airflow, which reads it once."""

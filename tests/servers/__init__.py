@@ -1,0 +1,1 @@
+"""Real servers for tests and trials: found or installed, started on free ports, never left behind."""
