@@ -1,0 +1,181 @@
+"""What is particular to blobs on an S3 server, without one: addresses, secrets, short answers, lost connections."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.storage import s3_requests
+from airflow_provider_exia.storage.blobs import BlobMissing, BlobStore, OtherBytes, measure
+from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
+from airflow_provider_exia.storage.opening import open_blobs
+from airflow_provider_exia.storage.s3 import S3Blobs, S3Place
+
+SECRET = "se/cret"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file to put."""
+    path = tmp_path / "source.bin"
+    path.write_bytes(b"some bytes")
+    return path
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], BlobStore]]:
+    """Opens a blob store whose server answers every connection with these bytes and then hangs up."""
+    listeners = []
+
+    def start(answer: bytes) -> BlobStore:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return  # closed: the test is over
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return open_blobs(f"s3+http://exia:{SECRET.replace('/', '%2F')}@127.0.0.1:{listener.getsockname()[1]}/bucket")
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def refusal(status: str, code: str) -> bytes:
+    body = f"<Error><Code>{code}</Code><Message>so it is</Message></Error>".encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Connection: close\r\n\r\n".encode() + body
+
+
+def test_an_answer_that_is_cut_is_an_error_and_not_a_shorter_blob(answering: Callable[[bytes], BlobStore]) -> None:
+    blobs = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly a part")
+
+    with blobs.open("a/b") as stream, pytest.raises(StoreUnavailable, match="cannot read 'a/b' to its end"):
+        stream.read()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"", WriteUnknown),
+        (refusal("403 Forbidden", "AccessDenied"), StoreRefused),
+        (refusal("403 Forbidden", "InvalidAccessKeyId"), StoreRefused),
+        (refusal("403 Forbidden", "SignatureDoesNotMatch"), StoreRefused),
+        (refusal("400 Bad Request", "XMinioAdminBucketQuotaExceeded"), StoreRefused),
+        (refusal("507 Insufficient Storage", "XMinioStorageFull"), StoreRefused),
+        (refusal("503 Slow Down", "SlowDown"), StoreUnavailable),
+        (refusal("500 Internal Server Error", "InternalError"), WriteUnknown),
+        (refusal("400 Bad Request", "BadDigest"), OtherBytes),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", WriteUnknown),
+    ],
+    ids=["hang-up", "denied", "key", "signature", "quota", "full", "busy", "broken", "digest", "proxy"],
+)
+def test_a_put_tells_a_no_from_no_word(
+    answering: Callable[[bytes], BlobStore], source: Path, answer: bytes, expected: type[StorageError]
+) -> None:
+    with pytest.raises(StorageError) as error:
+        answering(answer).put("a/b", source)
+
+    assert type(error.value) is expected
+    assert SECRET not in str(error.value)
+
+
+def test_a_missing_bucket_is_refused_with_how_to_make_it(answering: Callable[[bytes], BlobStore], source: Path) -> None:
+    blobs = answering(refusal("404 Not Found", "NoSuchBucket"))
+
+    for call in (lambda: blobs.put("a/b", source), lambda: blobs.open("a/b"), lambda: list(blobs.list(""))):
+        with pytest.raises(StoreRefused, match="there is no bucket 'bucket': make it, as in 'mc mb SERVER/bucket'"):
+            call()
+
+
+def test_a_missing_object_is_a_missing_blob(answering: Callable[[bytes], BlobStore]) -> None:
+    with pytest.raises(BlobMissing, match="'a/b'"):
+        answering(refusal("404 Not Found", "NoSuchKey")).open("a/b")
+
+
+def test_no_server_means_nothing_was_sent(source: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    blobs = open_blobs(f"s3+http://exia:{SECRET.replace('/', '%2F')}@127.0.0.1:{port}/bucket")
+
+    for call in (lambda: blobs.put("a/b", source), lambda: blobs.stat("a/b"), lambda: blobs.open("a/b")):
+        with pytest.raises(StoreUnavailable, match="no connection: .*; nothing was sent"):
+            call()
+
+
+def test_a_server_that_says_nothing_is_given_up_after_the_time_out(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_requests, "READ_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # its backlog accepts, and nobody reads
+        blobs = open_blobs(f"s3+http://exia:secret@127.0.0.1:{listener.getsockname()[1]}/bucket")
+
+        with pytest.raises(WriteUnknown, match="no answer: .*timed out"):
+            blobs.put("a/b", source)
+
+
+def test_a_source_of_another_size_than_its_digest_is_refused_before_any_request(source: Path) -> None:
+    blobs = open_blobs("s3+http://exia:secret@127.0.0.1:1/bucket")
+    digest = measure(source)
+    source.write_bytes(b"longer than before")
+
+    with pytest.raises(OtherBytes, match=r"source\.bin has another size than when it was hashed; nothing was written"):
+        blobs.put("a/b", source, digest=digest)
+
+
+def test_a_place_shows_no_secret() -> None:
+    place = S3Place(endpoint="h", bucket="models", access_key="exia", secret_key=SECRET, session_token="to-ken")
+
+    shown = f"{place!r} {place}"
+
+    assert SECRET not in shown
+    assert "to-ken" not in shown
+    assert "https://h/models" in shown
+
+
+def test_an_address_is_taken_apart_and_decoded() -> None:
+    blobs = open_blobs("s3+https://ex%40ia:se%2Fcret@minio.example.com:9000/models/team/a?region=eu-west-1")
+
+    assert isinstance(blobs, S3Blobs)
+    assert blobs.place == S3Place(
+        endpoint="minio.example.com:9000",
+        bucket="models",
+        prefix="team/a",
+        access_key="ex@ia",
+        secret_key=SECRET,
+        region="eu-west-1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("s3://a:HIDDEN@h/bucket", "'s3' is no blob store"),
+        ("s3+http://h/bucket", "without access key and secret"),
+        ("s3+http://a:HIDDEN@h", "without bucket"),
+        ("s3+http://a:HIDDEN@/bucket", "without host"),
+        ("s3+http://a:HIDDEN@h:port/bucket", "cannot be read"),
+        ("s3+http://a:HIDDEN@h/bucket?tls=no", "with something behind"),
+        ("s3+http://a:HIDDEN@h/b", "cannot be a blob store"),
+        ("s3+http://a:HIDDEN@h/bucket/../other", "cannot be a blob store"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_without_its_secret(url: str, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem) as refused:
+        open_blobs(url)
+
+    assert "HIDDEN" not in str(refused.value)
