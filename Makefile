@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything is installed into .venv; scripts/environment.sh says how.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-full simulation lint format lock dev docs bench
+.PHONY: help demo test test-quick test-full simulation lint format lock dev servers docs bench
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -56,6 +56,9 @@ lock: .venv/.installed-dev ## refresh constraints.txt to the newest versions
 
 dev: .venv/.installed-dev ## an environment to develop in
 	@echo "ready: source $(BIN)/activate"
+
+servers: .venv/.installed-dev ## keep the real servers up and print the connections to paste, until Ctrl-C
+	@$(BIN)/python -m tests.servers
 
 docs: .venv/.installed-dev ## run the code blocks of README.md and docs
 	@$(PYTEST) $(PYTEST_ARGS) tests/docs
