@@ -192,10 +192,13 @@ class ParameterStore:
             if tried and self._is_ours(tried, token):
                 return self._written(wanted, tried, {})
             operations: list[Operation] = []
-            tried = {}
+            believes_flags, tried = not tried, {}
             for name, value in wanted.items():
-                tried[name], more = self._change(name, value, by, reason, token, expected.get(name))
-                operations += more
+                present, newest = self._read_present(name, believes_flags=believes_flags)
+                self._check_expected(name, present, newest, expected.get(name))
+                revisions = self._next_revisions(present, newest, value, by, reason, token)
+                tried[name] = revisions[-1].number
+                operations += self._operations(name, value, present, revisions)
             try:
                 indices = self.key_values.transact(operations)
             except (ConsulConflict, ConsulOutcomeUnknown) as error:
@@ -205,19 +208,27 @@ class ParameterStore:
             else:
                 return self._written(wanted, tried, indices)
 
-    def _change(
-        self, name: str, value: bytes | None, by: str, reason: str, token: str, expected: int | None
-    ) -> tuple[int, list[Operation]]:
-        """Return the number of the new revision and the operations of one parameter's part of the transaction."""
-        layout = self._layout
-        present, newest = self._read_present(name)
+    def _check_expected(
+        self, name: str, present: KeyValue | None, newest: Revision | None, expected: int | None
+    ) -> None:
         index = present.index if present else 0
-        is_foreign = _was_changed_by_another(present, newest)
         if expected is not None and expected != index:
-            known = FOREIGN if is_foreign or newest is None else newest.by
-            raise ParameterChanged(name=name, expected=expected, present=index, by=known)
-        written = [self._foreign(present, newest)] if is_foreign else []
-        last = written[-1] if written else newest
+            is_foreign = newest is None or _was_changed_by_another(present, newest)
+            by = FOREIGN if is_foreign or newest is None else newest.by
+            raise ParameterChanged(name=name, expected=expected, present=index, by=by)
+
+    def _next_revisions(
+        self,
+        present: KeyValue | None,
+        newest: Revision | None,
+        value: bytes | None,
+        by: str,
+        reason: str,
+        token: str,
+    ) -> list[Revision]:
+        """Return the revision of a write, and before it that of another program's change where there was one."""
+        foreign = [self._foreign(present, newest)] if _was_changed_by_another(present, newest) else []
+        last = foreign[-1] if foreign else newest
         revision = Revision(
             number=last.number + 1 if last else 1,
             value=None if value is None else json.loads(value),
@@ -227,27 +238,37 @@ class ParameterStore:
             reason=reason,
             token=token,
         )
-        written.append(revision)
-        key = layout.value(name)
-        operations = [
+        return [*foreign, revision]
+
+    def _operations(
+        self, name: str, value: bytes | None, present: KeyValue | None, revisions: Sequence[Revision]
+    ) -> list[Operation]:
+        """Return one parameter's part of the transaction."""
+        key, index = self._layout.value(name), present.index if present else 0
+        change = (
             Operation(verb="delete-cas", key=key, index=index)
             if value is None
-            else Operation(verb="cas", key=key, index=index, value=value, flags=revision.number)
-        ]
-        for item in written:
+            else Operation(verb="cas", key=key, index=index, value=value, flags=revisions[-1].number)
+        )
+        operations = [change]
+        for item in revisions:
             stored = to_bytes(name, to_document(item))
-            operations.append(Operation(verb="cas", key=layout.revision(name, item.number), value=stored))
+            operations.append(Operation(verb="cas", key=self._layout.revision(name, item.number), value=stored))
             if item.number > self.history_window:
-                oldest = layout.revision(name, item.number - self.history_window)
+                oldest = self._layout.revision(name, item.number - self.history_window)
                 operations.append(Operation(verb="delete", key=oldest))
-        return revision.number, operations
+        return operations
 
-    def _read_present(self, name: str) -> tuple[KeyValue | None, Revision | None]:
-        """Return the stored value and the newest revision, mostly by two small reads."""
+    def _read_present(self, name: str, *, believes_flags: bool) -> tuple[KeyValue | None, Revision | None]:
+        """Return the stored value and the newest revision.
+
+        :param believes_flags: take the value's flags for the number of the newest revision, which saves reading the
+            history; another program may have set them
+        """
         present = self.key_values.get(self._layout.value(name))
-        if present is not None and present.flags:
+        if present is not None and present.flags and believes_flags:
             newest = self._read_revision(name, present.flags)
-            if newest is not None and self._read_revision(name, present.flags + 1) is None:
+            if newest is not None:
                 return present, newest
         revisions = self._revisions(name)
         return present, revisions[0] if revisions else None
