@@ -10,10 +10,12 @@ from typing import TypeAlias
 
 import pytest
 
+from airflow_provider_exia.storage import opening
 from airflow_provider_exia.storage.blobs import BlobStore
 from airflow_provider_exia.storage.documents import DocumentStore
 from airflow_provider_exia.storage.local import LocalBlobs
 from airflow_provider_exia.storage.sql import SqlDocuments
+from tests.servers import session
 from tests.simulation.stores import Memory, SimulatedBlobs, SimulatedDocuments
 
 OpenDocuments: TypeAlias = Callable[[], DocumentStore]
@@ -28,11 +30,13 @@ class Backend:
     :param opener: makes a fresh, empty store in a folder; returns what opens it
     :param concurrent: threads and other processes can use the same store
     :param unfinished_at: the crash point at which a killed put leaves an unfinished upload
+    :param server: the real server that it needs, if any
     """
 
     opener: Callable[[Path], Callable[[], object]]
     concurrent: bool = True
     unfinished_at: str | None = None
+    server: str | None = None
 
 
 def _sqlite(folder: Path) -> OpenDocuments:
@@ -51,17 +55,40 @@ def _simulated_blobs(_folder: Path) -> OpenBlobs:
     return partial(SimulatedBlobs, Memory())
 
 
+def _documents_on(server: str) -> Backend:
+    return Backend(lambda _: partial(opening.open_documents, session.fresh_documents_url(server)), server=server)
+
+
+def _blobs_on(server: str) -> Backend:
+    return Backend(
+        lambda _: partial(opening.open_blobs, session.fresh_blobs_url(server)),
+        unfinished_at="blob.temporary-written",
+        server=server,
+    )
+
+
 DOCUMENTS = {
+    "mongo": _documents_on("mongo"),
     "simulated": Backend(_simulated_documents, concurrent=False),
     "sqlite": Backend(_sqlite),
 }
 BLOBS = {
     "simulated": Backend(_simulated_blobs, concurrent=False),
     "directory": Backend(_directory, unfinished_at="blob.temporary-written"),
+    "minio": _blobs_on("minio"),
+    "seaweedfs": _blobs_on("seaweedfs"),
 }
 
 
-@pytest.fixture(params=sorted(DOCUMENTS))
+def kinds(backends: dict[str, Backend]) -> list[object]:
+    """Return the parameters of a test that runs over each backend."""
+    return [
+        pytest.param(kind, marks=pytest.mark.servers(backend.server)) if backend.server else kind
+        for kind, backend in sorted(backends.items())
+    ]
+
+
+@pytest.fixture(params=kinds(DOCUMENTS))
 def documents_backend(request: pytest.FixtureRequest) -> Backend:
     """Each kind of document store in turn."""
     return DOCUMENTS[request.param]
@@ -89,7 +116,7 @@ def shared_documents(documents_backend: Backend, open_documents: OpenDocuments) 
     return open_documents
 
 
-@pytest.fixture(params=sorted(BLOBS))
+@pytest.fixture(params=kinds(BLOBS))
 def blobs_backend(request: pytest.FixtureRequest) -> Backend:
     """Each kind of blob store in turn."""
     return BLOBS[request.param]
