@@ -4,31 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
-_CONNECTION_TYPE: dict[str, Any] = {
+_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+_LONG_TEXT: dict[str, Any] = {**_TEXT, "format": "multiline"}
+
+_EXIA: dict[str, Any] = {
     "connection-type": "exia",
     "hook-class-name": "airflow_provider_exia.hooks.model_library.ModelLibraryHook",
     "hook-name": "Exia model library",
     "conn-fields": {
         "documents": {
-            "label": "Documents",
-            "description": "URL of the document store, as in sqlite:////var/lib/exia/library.db; "
-            "empty (with Blobs): below $AIRFLOW_HOME/exia",
-            "schema": {"type": ["string", "null"]},
+            "label": "Metadata connection",
+            "description": "Id of a connection of the type mongo, postgres, mysql or sqlite, or a file on this machine "
+            "as in sqlite:////srv/exia/library.db; empty, with the object connection: below $AIRFLOW_HOME/exia",
+            "schema": _TEXT,
         },
         "blobs": {
-            "label": "Blobs",
-            "description": "URL of the blob store, as in file:///var/lib/exia/blobs",
-            "schema": {"type": ["string", "null"]},
+            "label": "Object connection",
+            "description": "Id of a connection of the type minio or aws, or a folder on this machine as in "
+            "file:///srv/exia/blobs",
+            "schema": _TEXT,
+        },
+        "bucket": {
+            "label": "Bucket",
+            "description": "Bucket for the files, on the server of the object connection; it must exist",
+            "schema": _TEXT,
+        },
+        "prefix": {
+            "label": "Prefix",
+            "description": "What every key in the bucket begins with; empty: models",
+            "schema": _TEXT,
         },
         "formats": {
             "label": "Allowed formats",
             "description": "Formats that may be loaded, separated by commas; empty: all but pickle and joblib",
-            "schema": {"type": ["string", "null"]},
+            "schema": _TEXT,
         },
         "trusted_types": {
             "label": "Trusted types",
             "description": "Types that a skops file may hold beyond those that skops knows, separated by commas",
-            "schema": {"type": ["string", "null"], "format": "multiline"},
+            "schema": _LONG_TEXT,
+        },
+        "importable": {
+            "label": "Code packages",
+            "description": "Packages whose code may be imported where a model is a reference to code, separated by "
+            "commas",
+            "schema": _TEXT,
         },
         "max_bytes": {
             "label": "Maximum size",
@@ -40,8 +60,51 @@ _CONNECTION_TYPE: dict[str, Any] = {
             "description": "Refuse, not warn, when the model was trained with another major version of its library",
             "schema": {"type": ["boolean", "null"], "default": False},
         },
+        "public_keys": {
+            "label": "Public keys",
+            "description": "Further keys whose signatures are accepted, as in ed25519-public:..., separated by commas",
+            "schema": _LONG_TEXT,
+        },
+        "protected_aliases": {
+            "label": "Protected aliases",
+            "description": 'Who alone may move an alias, as JSON: {"champion": ["dag:churn_train", "person:ann", '
+            '"monitor"]}',
+            "schema": _LONG_TEXT,
+        },
+        "cache": {
+            "label": "Cache folder",
+            "description": "Folder for fetched files, on each machine that runs tasks; empty: none",
+            "schema": _TEXT,
+        },
     },
-    "ui-field-behaviour": {"hidden-fields": ["host", "port", "login", "password", "schema"]},
+    "ui-field-behaviour": {
+        "hidden-fields": ["host", "port", "login", "schema"],
+        "relabeling": {"password": "Signing key"},
+        "placeholders": {"password": "ed25519:... or hmac:..., as 'exia key generate' prints it"},
+    },
+}
+
+_MINIO: dict[str, Any] = {
+    "connection-type": "minio",
+    "hook-class-name": "airflow_provider_exia.hooks.minio.MinioHook",
+    "hook-name": "MinIO or S3 server",
+    "conn-fields": {
+        "region": {
+            "label": "Region",
+            "description": "Region of the buckets; empty: the server's own",
+            "schema": _TEXT,
+        },
+        "secure": {
+            "label": "TLS",
+            "description": "Whether the server speaks TLS; a host written with http:// or https:// says so itself",
+            "schema": {"type": ["boolean", "null"], "default": True},
+        },
+    },
+    "ui-field-behaviour": {
+        "hidden-fields": ["schema"],
+        "relabeling": {"login": "Access key", "password": "Secret key"},
+        "placeholders": {"host": "minio.example.com", "port": "9000"},
+    },
 }
 
 
@@ -61,7 +124,11 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {
                 "integration-name": "Exia",
-                "python-modules": ["airflow_provider_exia.hooks.model_library", "airflow_provider_exia.hooks.monitor"],
+                "python-modules": [
+                    "airflow_provider_exia.hooks.minio",
+                    "airflow_provider_exia.hooks.model_library",
+                    "airflow_provider_exia.hooks.monitor",
+                ],
             }
         ],
         "sensors": [
@@ -96,5 +163,5 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "exia_train", "class-name": "airflow_provider_exia.decorators.exia_train.exia_train_task"},
             {"name": "exia_predict", "class-name": "airflow_provider_exia.decorators.exia_predict.exia_predict_task"},
         ],
-        "connection-types": [_CONNECTION_TYPE],
+        "connection-types": [_EXIA, _MINIO],
     }

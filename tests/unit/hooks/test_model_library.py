@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.model_library.exceptions import FormatRefused
-from airflow_provider_exia.model_library.formats import FORMATS
+from airflow_provider_exia.model_library.formats import DEFAULT_FORMATS
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
@@ -94,11 +94,25 @@ def test_a_half_configured_connection_is_refused(connect: Connect, missing: str)
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"documents": "mongodb://host/exia"}, "'mongodb' is no document store: expected a SQLite URL"),
-        ({"blobs": "s3://bucket"}, "'s3://bucket' is no blob store: expected a folder's URL"),
-        ({"blobs": "/var/lib/exia"}, "'/var/lib/exia' is no blob store: expected a folder's URL"),
+        (
+            {"documents": "mongodb://ann:secret@host/exia"},
+            "'exia_default': 'documents' is no id of a connection: give one",
+        ),
+        ({"blobs": "s3://bucket"}, "'exia_default': 'blobs' is no id of a connection: give one"),
+        ({"blobs": "/var/lib/exia"}, "'blobs' is no id of a connection: .* as in 'file:///srv/exia/blobs'"),
+        ({"documents": "mongo_exia"}, "'exia_default': it names the connection 'mongo_exia', which does not exist"),
+        ({"blobs": "minio_exia"}, "connection 'exia_default': 'bucket' is empty; give the bucket for the files"),
+        ({"prefix": "/models"}, "connection 'exia_default': prefix is '/models', expected words joined by '/'"),
+        ({"prefix": "a/../b"}, "connection 'exia_default': prefix is 'a/../b', expected words joined by '/'"),
+        ({"cache": "cache"}, "connection 'exia_default': cache is 'cache', expected the absolute path of a folder"),
+        (
+            {"bukcet": "models"},
+            "connection 'exia_default': 'bukcet' in its extra is not known: expected one of blobs, ",
+        ),
+        ({"public_keys": "hmac:short"}, "connection 'exia_default': accepted key 1 cannot be used"),
+        ({"protected_aliases": "champion"}, "connection 'exia_default': protected_aliases: it is no JSON"),
         ({"formats": "skops, pickle"}, "format 'pickle' is refused"),
-        ({"formats": "onnx"}, "'onnx' is no model format: expected one of json, raw, skops"),
+        ({"formats": "pmml"}, "'pmml' is no model format: expected one of code, json, onnx, raw, safetensors, skops"),
         ({"max_bytes": "1 GB"}, "connection 'exia_default': max_bytes is '1 GB', expected a number of bytes"),
         ({"max_bytes": 0}, "connection 'exia_default': max_bytes is 0, expected a number of bytes"),
         ({"max_bytes": -1}, "connection 'exia_default': max_bytes is -1, expected a number of bytes"),
@@ -155,7 +169,7 @@ def test_an_empty_connection_allows_every_format_of_any_size(connect: Connect) -
 
     policy = ModelLibraryHook().library.policy
 
-    assert (policy.formats, policy.max_bytes) == (frozenset(FORMATS), None)
+    assert (policy.formats, policy.max_bytes) == (DEFAULT_FORMATS, None)
 
 
 def test_the_connection_test_leaves_nothing_behind(connect: Connect, tmp_path: Path) -> None:
@@ -185,6 +199,6 @@ def test_the_connection_test_says_what_is_wrong_with_the_connection(connect: Con
 
     assert ModelLibraryHook().test_connection() == (
         False,
-        "connection 'exia_default': 'blobs' is empty; give both 'documents' and 'blobs', or neither",
+        "'blobs' is empty; give both 'documents' and 'blobs', or neither",
     )
     assert ModelLibraryHook("exia_elsewhere").test_connection()[0] is False
