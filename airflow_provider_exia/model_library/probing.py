@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
 from airflow_provider_exia.model_library.names import LATEST
 from airflow_provider_exia.model_library.records import PINS
-from airflow_provider_exia.storage.documents import StorageError, WriteConflict
+from airflow_provider_exia.storage.documents import StorageError, StoreUnavailable, WriteConflict
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.resources import Resources
@@ -72,9 +72,10 @@ def probe_documents(resources: Resources) -> Probe:
                 raise StorageError(f"{found} came back, not what was written")
         with _step("deleting"):
             documents.delete(PINS, key)
-    except ProbeFailed:
-        with suppress(StorageError):  # the failure is told; this only cleans up where it can
-            documents.delete(PINS, key)
+    except ProbeFailed as failure:
+        if not isinstance(failure.__cause__, StoreUnavailable):  # else it would only be waited for once more
+            with suppress(StorageError):  # the failure is told; this only cleans up where it can
+                documents.delete(PINS, key)
         raise
     return Probe(steps=("insert", "swap", "read", "delete"))
 
@@ -103,9 +104,10 @@ def probe_blobs(resources: Resources) -> Probe:
                 raise StorageError("other bytes came back than were written")
         with _step("deleting"):
             blobs.delete(key)
-    except ProbeFailed:
-        with suppress(StorageError):  # as above
-            blobs.delete(key)
+    except ProbeFailed as failure:
+        if not isinstance(failure.__cause__, StoreUnavailable):
+            with suppress(StorageError):  # as above
+                blobs.delete(key)
         raise
     return Probe(steps=("put", "stat", "list", "read", "delete"), written_at=info.modified_at.astimezone(UTC))
 
