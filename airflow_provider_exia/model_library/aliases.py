@@ -1,4 +1,4 @@
-"""The rules of the journal's actions: promote, roll back, retire, restore.
+"""The rules of the journal's actions: promote, roll back, retire, restore, collect.
 
 Each returns a function of the newest entry that says what to append, or refuses. The table they follow is in
 ``docs/model-library.md``.
@@ -7,12 +7,14 @@ Each returns a function of the newest entry that says what to append, or refuses
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_exia.model_library.exceptions import (
     AliasMoved,
     NothingToRollBackTo,
     NotRetired,
+    RetiredTooRecently,
     UnknownAlias,
     UnknownVersion,
     VersionCollected,
@@ -102,6 +104,29 @@ def restoration(resources: Resources, model: str, version: int) -> Decide:
     return decide
 
 
+def collection(resources: Resources, model: str, version: int, *, before: datetime) -> Decide:
+    """Give up the files of ``version`` for ever.
+
+    :param before: when it must have been retired
+    """
+
+    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
+        check_collectable(resources, model, version, before=before)
+        return Change(action=Action.COLLECT, version=version, aliases=newest.aliases if newest else {})
+
+    return decide
+
+
+def check_collectable(resources: Resources, model: str, version: int, *, before: datetime) -> None:
+    """Refuse a version whose newest entry is not a retirement of before a moment.
+
+    :raises VersionCollected: it is a collect entry: there is nothing left to decide
+    """
+    entry = _check_retired(resources, model, version)
+    if entry.at > before:
+        raise RetiredTooRecently(reference=f"{model}/{version}", at=entry.at)
+
+
 def check_in_use(resources: Resources, model: str, version: int) -> None:
     """Refuse a version whose newest entry retires or collects it."""
     about = newest_entry_about(resources, model, version)
@@ -143,12 +168,13 @@ def _check_not_live(model: str, version: int, aliases: Mapping[str, AliasState])
         raise VersionIsLive(reference=f"{model}/{version}", aliases=live)
 
 
-def _check_retired(resources: Resources, model: str, version: int) -> None:
+def _check_retired(resources: Resources, model: str, version: int) -> JournalEntry:
     about = newest_entry_about(resources, model, version)
     if about is not None and about.action is Action.COLLECT:
         raise VersionCollected(f"{model}/{version}")
     if about is None or about.action is not Action.RETIRE:
         raise NotRetired(f"{model}/{version}")
+    return about
 
 
 def _popped(stack: tuple[int, ...]) -> tuple[int, ...]:

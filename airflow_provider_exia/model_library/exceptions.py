@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_exia.exceptions import ExiaError, InvalidInput
@@ -167,6 +168,18 @@ class NotRetired(MoveRefused):
     def __init__(self, reference: str) -> None:
         self.reference = reference
         super().__init__(f"version {reference} is not retired: there is nothing to restore")
+
+
+class RetiredTooRecently(MoveRefused):
+    """The version was retired within the grace time, in which it can still be restored.
+
+    :param reference: the version
+    :param at: when it was retired
+    """
+
+    def __init__(self, *, reference: str, at: datetime) -> None:
+        self.reference, self.at = reference, at
+        super().__init__(f"version {reference} was retired at {at:%Y-%m-%dT%H:%M:%SZ}, within the grace time")
 
 
 class NothingToRollBackTo(MoveRefused):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import getpass
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.model_library import aliases, journal, loading, publishing, resolving
+from airflow_provider_exia.model_library import aliases, collecting, journal, loading, publishing, resolving
 from airflow_provider_exia.model_library.exceptions import NotFound
 from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.names import CHAMPION, check_alias, check_model_name, parse_reference
@@ -218,6 +218,18 @@ class ModelLibrary:
         model, number = self._target(reference, token)
         decide = aliases.restoration(self.resources, model, number)
         return journal.append(self.resources, model, decide, self._sign(by, reason, token))
+
+    def collect(
+        self, model: str, *, grace: timedelta = collecting.GRACE, delete: bool = False, by: str | Actor | None = None
+    ) -> collecting.CollectReport:
+        """Make one pass of garbage collection over a model.
+
+        :param grace: how long a publication may take, and how long a retired version can be restored
+        :param delete: False: change nothing, and report what would be done
+        :raises InvalidInput: the grace time is shorter than a day
+        """
+        self._require(model)
+        return collecting.collect(self.resources, model, by=self._actor(by).by, grace=grace, delete=delete)
 
     def alias(self, model: str, alias: str = CHAMPION) -> AliasState:
         """Return where an alias stands; ``since`` 0 and an empty stack when it was never set."""

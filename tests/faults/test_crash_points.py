@@ -34,6 +34,14 @@ PUBLISH = {
     "documents.statement-done": 3,
 }
 APPEND = {"journal.decided": 1, "documents.statement-done": 1, "journal.entry-written": 1}
+# Tried in test_collecting.
+COLLECT = {
+    "collect.abandoned": 2,
+    "collect.entry-written": 1,
+    "collect.document-collected": 1,
+    "collect.blob-deleted": 4,
+    "collect.upload-aborted": 1,
+}
 
 ROUNDS = [1, pytest.param(40, marks=pytest.mark.full)]
 
@@ -54,7 +62,7 @@ def test_every_crash_point_of_storage_and_library_has_its_trial() -> None:
     sources = [path for room in ("storage", "model_library") for path in (package / room).rglob("*.py")]
     points = {name for path in sources for name in re.findall(r'crash_point\("([^"]+)"\)', path.read_text())}
 
-    assert points == {*PUBLISH, *APPEND}
+    assert points == {*PUBLISH, *APPEND, *COLLECT}
 
 
 @pytest.mark.parametrize("points", [PUBLISH, APPEND], ids=["publish", "append"])

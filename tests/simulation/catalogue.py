@@ -10,10 +10,17 @@ from tests.simulation.monitor_scenarios import (
     MONITOR_PAIRS_WITH_TWO_FAULTS,
 )
 from tests.simulation.operations import Publish, source_file
-from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, PAIRS_WITH_TWO_FAULTS
+from tests.simulation.scenarios import (
+    ALONE,
+    COLLECT_GROUPS,
+    COLLECTIONS,
+    CROWDS,
+    PAIRS,
+    PAIRS_WITH_TWO_FAULTS,
+)
 
 IN_EVERY_ORDER = (
-    *(*PAIRS, *PAIRS_WITH_TWO_FAULTS, *ALONE),
+    *(*PAIRS, *PAIRS_WITH_TWO_FAULTS, *ALONE, *COLLECTIONS, *COLLECT_GROUPS),
     *(*MONITOR_PAIRS, *MONITOR_PAIRS_WITH_TWO_FAULTS, *MONITOR_ALONE, *MONITOR_GROUPS),
 )
 AT_RANDOM = (*CROWDS, *MONITOR_CROWDS)

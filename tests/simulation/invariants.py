@@ -1,7 +1,6 @@
 """What must be true after every step, read from the stores alone and told by rules written apart from the library.
 
-Here are I1 to I5 and I9 of the protocol; what is about a monitor (I7, I8) is in ``monitor_rules``. I6 needs a collector
-and comes with it.
+Here are I1 to I6 and I9 of the protocol; what is about a monitor (I7, I8) is in ``monitor_rules``.
 """
 
 from __future__ import annotations
@@ -14,9 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_exia.storage.documents import Document
 from tests.simulation import monitor_rules
-from tests.simulation.journal_rules import Aliases, check_entries, is_out_of_use, refusal_is_just
+from tests.simulation.journal_rules import (
+    Aliases,
+    check_entries,
+    is_out_of_use,
+    newest_about,
+    refusal_is_just,
+    was_collected,
+)
 from tests.simulation.monitor_operations import Request
-from tests.simulation.operations import CHAMPION, MODEL, Load, Move, Publish, bytes_of
+from tests.simulation.operations import CHAMPION, MODEL, Collect, Load, Move, Publish, bytes_of
 from tests.simulation.scheduler import Actor, Outcome, OutcomeKind
 
 if TYPE_CHECKING:
@@ -62,6 +68,11 @@ class View:
         """The READY versions by number."""
         return {version["number"]: version for version in self.versions if version["state"] == "READY"}
 
+    @property
+    def published(self) -> dict[int, Document]:
+        """The versions that are READY or were, by number."""
+        return {version["number"]: version for version in self.versions if version["state"] in ("READY", "COLLECTED")}
+
 
 def view_of(memory: Memory) -> View:
     """Read everything."""
@@ -85,23 +96,35 @@ def content_violations(view: View, start: View) -> Iterator[Violation]:
     yield from _bytes_are_there(view)
     yield from _stacks_are_in_use(view)
     yield from _versions_are_distinct(view)
-    for text in check_entries(view.journal, len(start.journal), set(view.ready)):
+    for text in check_entries(view.journal, len(start.journal), set(view.published)):
         yield Violation("I5", text)
+    for index, entry in enumerate(view.journal):
+        if entry["action"] == "collect" and newest_about(view.journal[:index], entry["version"]) != "retire":
+            yield Violation("I6", f"entry {index + 1} collects version {entry['version']}, which is not retired")
     for invariant, text in monitor_rules.broken_rules(view.monitor, view.journal, view.trainings):
         yield Violation(invariant, text)
 
 
 def step_violations(before: View, after: View) -> Iterator[Violation]:
     """Check what no single step may do: change a READY version, or the journal's past."""
-    for number, version in before.ready.items():
-        if after.ready.get(number) != version:
-            yield Violation("I4", f"version {number} was READY and is not what it was")
+    for number, version in before.published.items():
+        if not _is_still_what_it_was(after, version):
+            yield Violation("I4", f"version {number} was {version['state']} and is not what it was")
     if list(after.journal[: len(before.journal)]) != list(before.journal):
         yield Violation("I5", "an entry of the journal was changed or lost")
     if list(after.monitor[: len(before.monitor)]) != list(before.monitor):
         yield Violation("I5", "an entry of the monitor's journal was changed or lost")
     for text in monitor_rules.untrue_refusals(after.monitor[len(before.monitor) :], before.journal, before.runs):
         yield Violation("I5", text)
+
+
+def _is_still_what_it_was(after: View, version: Document) -> bool:
+    """Say whether a published version was not changed, but for its end behind a collect entry."""
+    there = after.published.get(version["number"])
+    if there == version:
+        return True
+    collected = {**version, "state": "COLLECTED", "revision": version["revision"] + 1}
+    return version["state"] == "READY" and there == collected and was_collected(after.journal, version["number"])
 
 
 def actor_violations(view: View, start: View, actors: Sequence[Actor]) -> Iterator[Violation]:
@@ -176,6 +199,8 @@ def _outcome_is_true(view: View, start: View, actor: Actor, outcome: Outcome) ->
         yield from _move_is_true(view, start, actor, operation, outcome)
     elif isinstance(operation, Publish):
         yield from _publication_is_true(view, operation, outcome)
+    elif isinstance(operation, Collect):
+        yield from _collection_is_true(view, outcome)
     elif isinstance(operation, Load):
         yield from _load_is_true(view, start, operation, outcome)
     elif isinstance(operation, Request):
@@ -196,15 +221,30 @@ def _move_is_true(view: View, start: View, actor: Actor, move: Move, outcome: Ou
 
 
 def _publication_is_true(view: View, publish: Publish, outcome: Outcome) -> Iterator[Violation]:
-    if outcome.kind is OutcomeKind.REFUSED:
+    if outcome.kind is OutcomeKind.REFUSED and not _is_collected(view, publish):
         yield Violation("I4", f"publish was refused: {outcome.value}")
     if outcome.kind is not OutcomeKind.DONE:
         return
-    version = view.ready.get(outcome.value) if isinstance(outcome.value, int) else None
+    version = view.published.get(outcome.value) if isinstance(outcome.value, int) else None
     if version is None:
         yield Violation("I4", f"publish returned {outcome.value}, which is not READY")
     elif version["work"] != publish.work or version["files"][0]["sha256"] != _sha256(bytes_of(publish.content)):
         yield Violation("I4", f"publish returned {outcome.value}, which is not what was published")
+
+
+def _is_collected(view: View, publish: Publish) -> bool:
+    return any(version["work"] == publish.work and version["state"] == "COLLECTED" for version in view.versions)
+
+
+def _collection_is_true(view: View, outcome: Outcome) -> Iterator[Violation]:
+    """A collector is never refused, and what it called collected is."""
+    if outcome.kind is OutcomeKind.REFUSED:
+        yield Violation("I9", f"collect was refused: {outcome.value}")
+    elif isinstance(outcome.value, tuple):
+        states = {f"{MODEL}/{version['number']}": version["state"] for version in view.versions}
+        for reference in outcome.value:
+            if states[reference] != "COLLECTED":
+                yield Violation("I4", f"collect said that {reference} is collected, and it is {states[reference]}")
 
 
 def _request_is_true(view: View, actor: Actor, outcome: Outcome) -> Iterator[Violation]:
@@ -221,11 +261,12 @@ def _request_is_true(view: View, actor: Actor, outcome: Outcome) -> Iterator[Vio
 def _load_is_true(view: View, start: View, load: Load, outcome: Outcome) -> Iterator[Violation]:
     """A reader gets what its reference meant at some moment of its call, with the bytes that were published."""
     if outcome.kind is OutcomeKind.REFUSED:
-        if load.reference.startswith("@") or int(load.reference[1:]) in start.ready:
+        named = None if load.reference.startswith("@") else int(load.reference[1:])
+        if named is None or (named in start.ready and not was_collected(view.journal, named)):
             yield Violation("load", f"loading {load.reference} was refused: {outcome.value}")
     elif isinstance(outcome.value, tuple):
         number, content = outcome.value
-        version = view.ready.get(number)
+        version = view.published.get(number)
         if version is None or version["files"][0]["sha256"] != _sha256(bytes_of(content)):
             yield Violation("load", f"loading {load.reference} gave other bytes than version {number} has")
         elif number not in _meant(load.reference, view, start):
@@ -243,7 +284,7 @@ def _meant(reference: str, view: View, start: View) -> _Numbers:
     if reference == f"@{CHAMPION}":
         return {view.journal[length - 1]["aliases"][CHAMPION]["stack"][0] for length in moments}
     in_use = [
-        {number for number in view.ready if not is_out_of_use(view.journal[:length], number)} for length in moments
+        {number for number in view.published if not is_out_of_use(view.journal[:length], number)} for length in moments
     ]
     always = set.intersection(*in_use) & set(start.ready)
     return {number for number in set.union(*in_use) if number >= max(always)}

@@ -26,10 +26,15 @@ def is_out_of_use(journal: Sequence[Document], version: int) -> bool:
     return newest_about(standing, version) in _OUT_OF_USE
 
 
+def was_collected(journal: Sequence[Document], version: int) -> bool:
+    """Say whether there is a collect entry about a version."""
+    return any(entry["action"] == "collect" and entry["version"] == version for entry in journal)
+
+
 def check_entries(journal: Sequence[Document], first: int, ready: set[int]) -> Iterator[str]:
     """Say what is wrong with the entries from index ``first`` on.
 
-    :param ready: numbers of the READY versions
+    :param ready: numbers of the versions that are READY or were
     """
     tokens = [entry["token"] for entry in journal]
     if len(set(tokens)) < len(tokens):
@@ -77,6 +82,8 @@ def _after(
     """Return the aliases after an action, or None if it is not allowed."""
     aliases = dict(past[-1]["aliases"]) if past else {}
     about = newest_about(past, version)
+    if action == "collect":
+        return aliases  # whether it may be is another invariant
     if action == "restore":
         return aliases if about == "retire" else None
     if about in _OUT_OF_USE or version not in ready:

@@ -2,11 +2,8 @@
 
 Two are of other sections: what the loop may say at its deadline (1), and the time of an entry (4).
 
-Not here, because the shortest run needs an operation of a later part:
-
-* with the collector: the number in the blob key, ABANDONED and COLLECTED before a delete, blobs above the number read
-  are kept, collect needs "newest is retire", the collect entry before COLLECTED. (The guards "swap compares the
-  revision" and "restore needs newest is retire" also break without a collector, by other runs than the table's.)
+Not here yet: the number in the blob key. (The guard "restore needs newest is retire" also breaks without a collector,
+by another run than the table's.)
 
 Those about monitors are in ``monitor_mutations``; what the journal does with the ``expected`` that it is given is here.
 """
@@ -20,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from airflow_provider_exia.model_library import aliases, journal, publishing
+from airflow_provider_exia.model_library import aliases, collecting, journal, publishing
 from airflow_provider_exia.model_library.exceptions import MoveRefused
 from airflow_provider_exia.model_library.manifest import blob_key, publication_of
 from airflow_provider_exia.model_library.records import VERSIONS, JournalEntry, State, Version
@@ -150,7 +147,7 @@ def _swapped(stack: tuple[int, ...]) -> tuple[int, ...]:
     return (stack[1], stack[0], *stack[2:]) if len(stack) > 1 else ()
 
 
-def do_nothing(*_arguments: object) -> None:
+def do_nothing(*_arguments: object, **_named: object) -> None:
     """Stand where a check or a change stood."""
 
 
@@ -160,6 +157,19 @@ def _true(*_arguments: object) -> bool:
 
 def _unchanged(_version: int, state: Any) -> Any:
     return dict(state)
+
+
+_finish_collecting = collecting._finish
+
+
+def _delete_then_finish(resources: Resources, version: Version) -> None:
+    for file in version.files:
+        resources.blobs.delete(blob_key(resources.prefix, version, file.path))
+    _finish_collecting(resources, version)
+
+
+def _is_garbage_at_any_number(number: int, version: Version) -> bool:
+    return number < version.number or version.state in (State.ABANDONED, State.COLLECTED)
 
 
 MUTATIONS = (
@@ -332,6 +342,52 @@ MUTATIONS = (
         scenario="restore x restore: same version",
         module=aliases,
         name="_check_retired",
+        by=do_nothing,
+    ),
+    Mutation(
+        guard="swap compares the revision: of what a collector gave up",
+        breaks="I1",
+        scenario="publish x collect: given up and revived",
+        compares_revisions=False,
+    ),
+    Mutation(
+        guard="ABANDONED before delete",
+        breaks="I1",
+        scenario="publish x collect: given up and revived",
+        module=collecting,
+        name="_DEAD",
+        by=(State.PENDING, State.ABANDONED, State.COLLECTED),
+    ),
+    Mutation(
+        guard="COLLECTED before delete",
+        breaks="I1",
+        scenario="load x collect: by number",
+        module=collecting,
+        name="_finish",
+        by=_delete_then_finish,
+    ),
+    Mutation(
+        guard="keep blobs above the number read",
+        breaks="I1",
+        scenario="publish x collect: what was abandoned is revived",
+        module=collecting,
+        name="_is_garbage",
+        by=_is_garbage_at_any_number,
+    ),
+    Mutation(
+        guard='collect needs "newest is retire"',
+        breaks="I6",
+        scenario="restore x collect",
+        module=aliases,
+        name="check_collectable",
+        by=do_nothing,
+    ),
+    Mutation(
+        guard="collect entry before COLLECTED",
+        breaks="I2",
+        scenario="restore x collect x promote",
+        module=collecting,
+        name="_write_entry",
         by=do_nothing,
     ),
 )

@@ -145,6 +145,22 @@ class Restore(Move):
         return library.restore(f"{MODEL}/{self.version}", token=self.token)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect(Operation):
+    """Make a pass of garbage collection; returns the references of what it collected.
+
+    Its clock is days ahead, so that the grace time has passed for all that the others do: no clock is a guard.
+    """
+
+    kind: ClassVar[str] = "collect"
+    ahead: timedelta = timedelta(hours=100)
+
+    def run(self, library: ModelLibrary) -> Hashable:
+        """Collect."""
+        report = library.collect(MODEL, delete=True)
+        return tuple(finding.name for finding in report.collected)
+
+
 def bytes_of(content: str) -> bytes:
     """Return the bytes of the file that ``content`` names."""
     return json.dumps({"content": content}).encode()

@@ -16,7 +16,7 @@ from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.records import VERSIONS
 from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.storage.documents import REVISION
-from tests.simulation.operations import Load, Operation, Promote, Publish, Restore, Retire, Rollback
+from tests.simulation.operations import Collect, Load, Operation, Promote, Publish, Restore, Retire, Rollback
 from tests.simulation.scheduler import USUAL_FAULTS, Fate, Rules, SimulatedClock
 from tests.simulation.stores import Memory, SimulatedBlobs, SimulatedDocuments
 
@@ -68,6 +68,14 @@ def library_past() -> Memory:
         Retire(version=3, token="past retire 3"),
     ):
         move.run(library)
+    return memory
+
+
+@cache
+def collected_past() -> Memory:
+    """Return the past with nothing left for a collector: what was retired is collected; to be copied."""
+    memory = library_past().copy()
+    Collect().run(library_on(memory, clock=SimulatedClock(datetime(2024, 1, 5, tzinfo=UTC))))
     return memory
 
 
@@ -188,6 +196,45 @@ PAIRS = (
     Scenario(name="load x load", operations=(Load(reference="@champion"), Load(reference="@latest"))),
 )
 
+_QUIET = frozenset({("find", "model_journal")})
+
+COLLECTIONS = (
+    Scenario(
+        name="publish x collect: given up and revived",
+        operations=(_NEW, Collect()),
+        rules=Rules(steady=_QUIET),
+        past=collected_past,
+    ),
+    Scenario(
+        name="publish x collect: what was abandoned is revived",
+        operations=(_NEW, Collect()),
+        rules=Rules(steady=_QUIET),
+        abandoned=True,
+        past=collected_past,
+    ),
+    Scenario(name="restore x collect", operations=(Restore(version=3, token="a"), Collect())),
+    Scenario(name="retire x collect", operations=(Retire(version=4, token="a"), Collect())),
+    Scenario(name="load x collect: by number", operations=(Load(reference="/3"), Collect())),
+    Scenario(name="load x collect: champion", operations=(Load(reference="@champion"), Collect())),
+    Scenario(name="promote x collect", operations=(Promote(version=3, token="a"), Collect())),
+    Scenario(name="rollback x collect", operations=(Rollback(token="a"), Collect())),
+    Scenario(name="collect x collect", operations=(Collect(), Collect())),
+)
+
+COLLECT_GROUPS = tuple(
+    Scenario(name=name, operations=operations, rules=Rules(faults=0))
+    for name, operations in (
+        (
+            "restore x collect x promote",
+            (Restore(version=3, token="a"), Collect(), Promote(version=3, token="b")),
+        ),
+        (
+            "retire x collect x promote",
+            (Retire(version=4, token="a"), Collect(), Promote(version=4, token="b")),
+        ),
+    )
+)
+
 PAIRS_WITH_TWO_FAULTS = tuple(
     replace(scenario, name=f"{scenario.name}, two faults", rules=Rules(faults=2))
     for scenario in PAIRS
@@ -212,6 +259,23 @@ ALONE = (
 _FOUR_FAULTS = Rules(faults=4, fates=(*_ALL_FATES, Fate.FORGOTTEN))
 
 CROWDS = (
+    Scenario(
+        name="crowd: two collectors, a task and its zombie",
+        operations=(_NEW, _NEW, Collect(), Collect(), Load(reference="@latest")),
+        rules=_FOUR_FAULTS,
+    ),
+    Scenario(
+        name="crowd: a version is published, retired, restored, promoted and collected",
+        operations=(
+            _NEW,
+            Retire(version=5, token="a"),
+            Restore(version=5, token="b"),
+            Promote(version=5, token="c"),
+            Collect(),
+            Collect(),
+        ),
+        rules=_FOUR_FAULTS,
+    ),
     Scenario(
         name="crowd: one task three times, and who wants its version",
         operations=(_NEW, _NEW, _NEW, Promote(version=5, token="a"), Load(reference="@latest")),

@@ -10,7 +10,15 @@ import pytest
 
 from tests.simulation.explorer import Report, at_random, explore
 from tests.simulation.operations import Load, Promote, Publish, Restore, Retire, Rollback
-from tests.simulation.scenarios import ALONE, CROWDS, PAIRS, PAIRS_WITH_TWO_FAULTS, Scenario
+from tests.simulation.scenarios import (
+    ALONE,
+    COLLECT_GROUPS,
+    COLLECTIONS,
+    CROWDS,
+    PAIRS,
+    PAIRS_WITH_TWO_FAULTS,
+    Scenario,
+)
 from tests.simulation.scheduler import Rules
 
 KINDS = [operation.kind for operation in (Publish, Promote, Rollback, Retire, Restore, Load)]
@@ -50,6 +58,20 @@ def test_every_way_without_faults(scenario: Scenario) -> None:
     """The long ones, first undisturbed, then a sample of what may go wrong."""
     _check(replace(scenario, rules=Rules(faults=0)))
     _draw(scenario, range(150))
+
+
+@pytest.mark.parametrize("scenario", _named((*COLLECTIONS, *COLLECT_GROUPS)))
+def test_a_collector_meets_others_in_every_way_without_faults(scenario: Scenario) -> None:
+    """Its own deletes are requests like others; with faults a sample, the rest in the long run."""
+    _check(replace(scenario, rules=replace(scenario.rules, faults=0)))
+    _draw(scenario, range(150))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", _named(COLLECTIONS))
+def test_a_collector_meets_others_in_every_way_with_a_fault(scenario: Scenario) -> None:
+    """As above, with a lost reply, a late delete or a death anywhere."""
+    _check(scenario)
 
 
 @pytest.mark.full
