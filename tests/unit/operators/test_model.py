@@ -102,8 +102,8 @@ def test_a_retry_writes_no_second_version_and_a_cleared_task_does(library: Model
     ("changes", "problem"),
     [
         ({"file": "/no/such/model.json"}, "/no/such/model.json: no such file to publish"),
-        ({"format": "pickle"}, "format 'pickle' is refused"),
-        ({"format": "onnx"}, "'onnx' is no model format: expected one of json, raw, skops"),
+        ({"format": "pickle"}, "a pickle file of 'delay' is refused without a signing key"),
+        ({"format": "pmml"}, "'pmml' is no model format: expected one of code, json, onnx, raw, safetensors, skops"),
         ({"format": "skops"}, "model.json is not a skops file"),
         ({"holdout": "/no/such/week.json"}, "/no/such/week.json: no such file to publish"),
         ({"metrics": {"brier": "low"}}, "metric 'brier' of 'delay' is 'low': expected a number"),
