@@ -108,6 +108,58 @@ _MINIO: dict[str, Any] = {
 }
 
 
+_CONSUL: dict[str, Any] = {
+    "connection-type": "consul",
+    "hook-class-name": "airflow_provider_exia.hooks.consul.ConsulHook",
+    "hook-name": "Consul",
+    "conn-fields": {
+        "secure": {
+            "label": "TLS",
+            "description": "Whether the agent speaks TLS",
+            "schema": {"type": ["boolean", "null"], "default": False},
+        },
+        "environment": {
+            "label": "Environment",
+            "description": "Where parameters are written and looked for first, as prod; empty: default",
+            "schema": _TEXT,
+        },
+        "inherits": {
+            "label": "Inherits from",
+            "description": "Environments where parameters are looked for next, separated by commas",
+            "schema": _TEXT,
+        },
+        "root": {
+            "label": "Root",
+            "description": "First segment of all keys of parameters; empty: exia",
+            "schema": _TEXT,
+        },
+        "consistency": {
+            "label": "Consistency",
+            "description": "Of reads: default, consistent or stale",
+            "schema": {**_TEXT, "enum": ["default", "consistent", "stale", "", None]},
+        },
+        "datacenter": {"label": "Datacenter", "description": "Empty: the agent's own", "schema": _TEXT},
+        "namespace": {"label": "Namespace", "description": "Of Consul Enterprise", "schema": _TEXT},
+        "partition": {"label": "Partition", "description": "Of Consul Enterprise", "schema": _TEXT},
+        "ca_file": {
+            "label": "CA file",
+            "description": "File of certificates to trust, on each machine that runs tasks",
+            "schema": _TEXT,
+        },
+        "certificate_file": {
+            "label": "Client certificate",
+            "description": "File with the client's certificate and its key",
+            "schema": _TEXT,
+        },
+    },
+    "ui-field-behaviour": {
+        "hidden-fields": ["login", "schema"],
+        "relabeling": {"password": "Token"},
+        "placeholders": {"host": "127.0.0.1", "port": "8500"},
+    },
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Describe this distribution in the terms of Airflow's ``provider_info.schema.json``.
 
@@ -125,6 +177,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Exia",
                 "python-modules": [
+                    "airflow_provider_exia.hooks.consul",
                     "airflow_provider_exia.hooks.minio",
                     "airflow_provider_exia.hooks.model_library",
                     "airflow_provider_exia.hooks.monitor",
@@ -156,12 +209,14 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_exia.operators.monitor_sweep",
                     "airflow_provider_exia.operators.model_data",
                     "airflow_provider_exia.operators.generate_dag",
+                    "airflow_provider_exia.operators.parameters",
                 ],
             }
         ],
+        "secrets-backends": ["airflow_provider_exia.secrets.consul.ConsulBackend"],
         "task-decorators": [
             {"name": "exia_train", "class-name": "airflow_provider_exia.decorators.exia_train.exia_train_task"},
             {"name": "exia_predict", "class-name": "airflow_provider_exia.decorators.exia_predict.exia_predict_task"},
         ],
-        "connection-types": [_EXIA, _MINIO],
+        "connection-types": [_CONSUL, _EXIA, _MINIO],
     }

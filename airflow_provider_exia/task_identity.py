@@ -37,6 +37,16 @@ def person(login: str) -> Actor:
     return Actor(kind="person", name=login, by=login)
 
 
+def login_name() -> str:
+    """Return the login of who runs this process."""
+    import getpass  # it loads the terminal, which no DAG file needs
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "unknown"
+
+
 def task_actor(context: Mapping[str, Any], *, automatic: bool = False) -> Actor:
     """Return the DAG of a task as an actor.
 

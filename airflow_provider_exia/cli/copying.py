@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
     from airflow_provider_exia.model_library.records import JournalEntry
 
-_COLUMNS = (Column(title="from"), Column(title="to"), Column(title="bytes", right=True), Column(title=""))
+_COLUMNS = (Column(title="FROM"), Column(title="TO"), Column(title="BYTES", right=True), Column(title=""))
 
 
 def _read_place(_context: click.Context, _parameter: click.Parameter, value: str) -> Place:
@@ -34,8 +34,9 @@ def copy(*, models: tuple[str, ...], source: Place, target: Place, aliases: bool
     LIBRARY is the id of an Airflow connection of type 'exia', or 'embedded', or the URLs of documents and blobs in one
     word: 'sqlite:////srv/library.db file:///srv/blobs'.
 
-    Without a MODEL all models are copied. Every file is verified with the keys of the library it comes from, and signed with those of the other one. A copy
-    that was broken off goes on where it stopped. Retired versions and the history of aliases stay behind.
+    Without a MODEL all models are copied. Every file is verified with the keys of the library it comes from, and signed
+    with those of the other one. A copy that was broken off goes on where it stopped. Retired versions and the history
+    of aliases stay behind.
     """
     with source.open() as here, target.open(make=True) as there:
         copied: list[CopiedVersion] = []

@@ -94,6 +94,7 @@ def lineage_texts(lineage: Lineage) -> dict[str, str]:
         "data up to": time_text(lineage.as_of),
         "data digest": lineage.data_digest or "",
         "parameters": pairs_text(lineage.parameters),
+        "snapshot": _snapshot_text(lineage.snapshot),
         "trained on": _blocks_text(lineage.training_blocks or ()),
         "DAG run": pairs_text(lineage.dag_run or {}),
         "code version": lineage.code_version or "",
@@ -114,3 +115,11 @@ def _document(record: Version | JournalEntry) -> dict[str, Any]:
     document = to_document(record)
     del document["revision"]  # the store's own bookkeeping
     return document
+
+
+def _snapshot_text(snapshot: Mapping[str, Any] | None) -> str:
+    if snapshot is None:
+        return ""
+    return (
+        f"{len(snapshot['values'])} parameters below {snapshot['prefix']} in Consul, digest {snapshot['digest'][:12]}"
+    )

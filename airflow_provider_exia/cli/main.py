@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from airflow_provider_exia import __version__
-from airflow_provider_exia.cli import compiling, copying, decisions, doctor, keys, monitor, moving, reading
+from airflow_provider_exia.cli import compiling, copying, decisions, doctor, keys, monitor, moving, parameters, reading
 from airflow_provider_exia.cli.output import one_line
 from airflow_provider_exia.cli.places import library_options
 from airflow_provider_exia.exceptions import ExiaError, MissingExtra
@@ -111,6 +111,7 @@ for _command in (
     keys.key,
     doctor.doctor,
     monitor.monitor,
+    parameters.parameters,
     compiling.compile_command,
     compiling.check_command,
     demo,

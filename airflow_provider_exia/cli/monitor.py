@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from airflow_provider_exia.cli.output import (
     time_text,
 )
 from airflow_provider_exia.cli.places import with_library
+from airflow_provider_exia.task_identity import login_name
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
@@ -153,7 +153,7 @@ def retrain(
     """
     from airflow_provider_exia.monitoring.requests import retrain_now
 
-    entry = retrain_now(find_journal(library, model, monitor), by=by or _user(), reason=reason)
+    entry = retrain_now(find_journal(library, model, monitor), by=by or login_name(), reason=reason)
     _report(entry, f"episode {entry.episode} is open: the next evaluation triggers the run {entry.run_id}", as_json)
 
 
@@ -171,7 +171,7 @@ def stop(library: ModelLibrary, *, model: str, monitor: str | None, reason: str,
     """
     from airflow_provider_exia.monitoring.requests import stop as halt
 
-    entry = halt(find_journal(library, model, monitor), by=by or _user(), reason=reason)
+    entry = halt(find_journal(library, model, monitor), by=by or login_name(), reason=reason)
     _report(entry, f"it does nothing until 'exia monitor resume {model} --monitor {entry.monitor}'", as_json)
 
 
@@ -191,7 +191,7 @@ def resume(
     """
     from airflow_provider_exia.monitoring.requests import resume as go_on
 
-    entry = go_on(find_journal(library, model, monitor), by=by or _user(), reason=reason)
+    entry = go_on(find_journal(library, model, monitor), by=by or login_name(), reason=reason)
     baking = entry.bake_since is not None
     what = "it goes on watching the promotion" if baking else "only points from here on count"
     _report(entry, what, as_json)
@@ -222,10 +222,3 @@ def _row(entry: MonitorEntry) -> tuple[str, ...]:
 def _point_text(item: Evidence) -> str:
     against = f" against {item.previous:.6g}" if item.previous is not None else ""
     return f"{item.value:.6g}{against} on {time_text(item.event_time)}"
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return "unknown"

@@ -51,6 +51,7 @@ Duration: TypeAlias = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?[wdhms]\z
 Line: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,100}\z")]
 """A text of one line."""
 
+Prefix: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+(/[A-Za-z0-9_\-]+)*\z", max_length=200)]
 Identifier: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,200}\z")]
 Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -99,6 +100,12 @@ class Train(Section):
     )
     schedule: Schedule | None = _SCHEDULE
     parameters: dict[str, Any] = Field(default={}, description="settings for the training function, of JSON types")
+    snapshot: Prefix | None = Field(
+        default=None, description="a prefix of parameters in Consul that are fixed for each run, as 'training/churn'"
+    )
+    consul_connection: Identifier = Field(
+        default="consul_default", description="the id of an Airflow connection of the type 'consul'"
+    )
 
 
 class Gate(Section):

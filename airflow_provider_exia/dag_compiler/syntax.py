@@ -21,6 +21,7 @@ IMPORTS = {
     "ModelDataOperator": "airflow_provider_exia.operators.model_data",
     "ModelPredictOperator": "airflow_provider_exia.operators.model_predict",
     "ModelTrainOperator": "airflow_provider_exia.operators.model_train",
+    "ParameterSnapshotOperator": "airflow_provider_exia.operators.parameters",
 }
 """Every name that a compiled DAG may import, and its module."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -29,7 +28,7 @@ from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.model_library.signing import Keys
 from airflow_provider_exia.storage.codec import from_document
 from airflow_provider_exia.storage.documents import Query
-from airflow_provider_exia.task_identity import Actor, person
+from airflow_provider_exia.task_identity import Actor, login_name, person
 
 HISTORY_WINDOW = 10
 
@@ -335,7 +334,7 @@ class ModelLibrary:
         return decide_if_allowed
 
     def _actor(self, by: str | Actor | None) -> Actor:
-        actor = by or self._by or _user()
+        actor = by or self._by or login_name()
         return actor if isinstance(actor, Actor) else person(actor)
 
     def _require(self, model: str) -> None:
@@ -379,10 +378,3 @@ def open_library(
         keys=keys or Keys(),
     )
     return ModelLibrary(resources, policy=policy, by=by)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return "unknown"

@@ -82,6 +82,7 @@ class Lineage:
     :param code_version: of the code that trained, as its authors count
     :param environment: distribution name to version, with ``python``
     :param champion: reference of the champion when training began
+    :param snapshot: the parameters in Consul that were fixed for the run: prefix, values, sources, digest
     :param origins: the versions in other libraries that this one was copied from, the first one first
     """
 
@@ -93,6 +94,7 @@ class Lineage:
     code_version: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     champion: str | None = None
+    snapshot: Mapping[str, JsonValue] | None = None
     origins: tuple[Origin, ...] = ()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryPolicy, RetryRule
 
 from airflow_provider_exia.assets import MODEL_EVENTS
+from airflow_provider_exia.consul.exceptions import ConsulOutcomeUnknown, ConsulUnavailable
 from airflow_provider_exia.exceptions import ExiaError, OutcomeUnknown
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.storage.documents import StoreUnavailable, WriteUnknown
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception=[OutcomeUnknown, StoreUnavailable, WriteUnknown],
+            exception=[OutcomeUnknown, StoreUnavailable, WriteUnknown, ConsulUnavailable, ConsulOutcomeUnknown],
             action=RetryAction.RETRY,
             reason="the outcome is not known; the same work is found again by its work key",
         ),

@@ -41,6 +41,8 @@ class ModelTrainOperator(ExiaOperator):
     :param as_of: event time up to which data may be used, as ISO text (templated); default: the end of the run's data
         interval, else when it was meant to run
     :param parameters: settings for the training function (templated)
+    :param snapshot: what a :class:`~airflow_provider_exia.operators.parameters.ParameterSnapshotOperator` handed on
+        (templated); its values are settings too, ``parameters`` go before them, and the lineage keeps it
     :param alias: whose present version the training function is told as champion
     :param code_version: of the training code, as its authors count (templated); default: the SHA-256 of its file
     :returns: the version's reference, as in ``churn/3``
@@ -48,7 +50,7 @@ class ModelTrainOperator(ExiaOperator):
     """
 
     announces = True
-    template_fields: Sequence[str] = ("model", "data", "as_of", "parameters", "code_version")
+    template_fields: Sequence[str] = ("model", "data", "as_of", "parameters", "snapshot", "code_version")
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class ModelTrainOperator(ExiaOperator):
         extract: Function | None = None,
         as_of: str | None = None,
         parameters: Mapping[str, Any] | None = None,
+        snapshot: Mapping[str, Any] | None = None,
         alias: str = "champion",
         code_version: str | None = None,
         **kwargs: Any,
@@ -72,6 +75,7 @@ class ModelTrainOperator(ExiaOperator):
         self.extract = extract
         self.as_of = as_of
         self.parameters = parameters
+        self.snapshot = snapshot
         self.alias = alias
         self.code_version = code_version
 
@@ -101,6 +105,7 @@ class ModelTrainOperator(ExiaOperator):
         return load_function(self.train, purpose="train")
 
     def _training_context(self, context: Context, episode: MonitorEntry | None) -> TrainingContext:
+        from airflow_provider_exia.hooks.consul import reveal
         from airflow_provider_exia.model_library.training import TrainingContext
 
         champion = self.library.alias(self.model, self.alias)
@@ -115,10 +120,23 @@ class ModelTrainOperator(ExiaOperator):
             model=self.model,
             as_of=as_of,
             data=data,
-            parameters=self.parameters or {},
+            parameters=reveal(self._settings()),
             episode=episode.episode if episode else None,
             champion=f"{self.model}/{champion.live}" if champion.stack else None,
         )
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings with secrets as references, as the lineage keeps them."""
+        if self.snapshot is None:
+            return dict(self.parameters or {})
+        from airflow_provider_exia.parameters.snapshot import Snapshot
+
+        if not isinstance(self.snapshot, Mapping):
+            raise InvalidInput(
+                f"{type(self).__name__} of {self.model!r}: snapshot is {self.snapshot!r}, expected what a "
+                "ParameterSnapshotOperator handed on"
+            )
+        return {**Snapshot.from_document(self.snapshot).values, **(self.parameters or {})}
 
     def _publish(
         self, trained: object, training: TrainingContext, work: str, run: dict[str, Any], code_version: str | None
@@ -168,12 +186,13 @@ class ModelTrainOperator(ExiaOperator):
         return Lineage(
             as_of=training.as_of,
             data_digest=data_digest,
-            parameters=training.parameters if trained.parameters is None else trained.parameters,
+            parameters=self._settings() if trained.parameters is None else trained.parameters,
             training_blocks=None if blocks is None else tuple(sorted({str(block) for block in blocks})),
             dag_run=run,
             code_version=self.code_version or code_version,
             environment=environment_of(self.format),
             champion=training.champion,
+            snapshot=self.snapshot,
         )
 
 

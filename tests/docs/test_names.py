@@ -24,6 +24,7 @@ from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.names import parse_reference
 from airflow_provider_exia.model_library.records import Action
 from airflow_provider_exia.operators.base import ExiaOperator
+from airflow_provider_exia.operators.parameters_base import ParameterOperator
 from tests.docs.reader import PAGES, ROOT
 
 PACKAGE = Path(airflow_provider_exia.__file__).parent
@@ -52,6 +53,10 @@ def first_column(page: str, heading: str) -> list[str]:
     return [row[0].strip("`") for row in table(page, heading)]
 
 
+SHARED = {ExiaOperator, ParameterOperator}
+"""Their arguments stand once, in tables of their own."""
+
+
 def operators() -> Iterator[type[Any]]:
     """Give every operator and sensor that Airflow is told of."""
     told = get_provider_info()
@@ -66,7 +71,7 @@ def arguments_of(operator: type[Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for kind in operator.__mro__:
         own = vars(kind).get("__init__")
-        if own is not None and kind.__module__.startswith("airflow_provider_exia.") and kind is not ExiaOperator:
+        if own is not None and kind.__module__.startswith("airflow_provider_exia.") and kind not in SHARED:
             found |= parameters_of(own)
     return found
 
@@ -98,7 +103,10 @@ def test_the_arguments_of_an_operator_are_those_in_its_table(operator: type[Any]
     rows = table("docs/operators.md", f"### {operator.__name__}")
 
     assert {row[0].strip("`"): row[1] for row in rows} == arguments_of(operator)
-    assert {row[0].strip("`") for row in rows if row[2]} == set(operator.template_fields)
+    own = set(operator.template_fields).difference(
+        *(vars(kind).get("template_fields", ()) for kind in SHARED & set(operator.__mro__))
+    )
+    assert {row[0].strip("`") for row in rows if row[2]} == own
     assert f"`{operator.__module__}`" in section("docs/operators.md", f"### {operator.__name__}")
 
 

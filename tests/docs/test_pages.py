@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.docs.reader import LANGUAGES, NOT_RUN, PAGES, ROOT, Reader
+from tests.servers.consul import Consul
+from tests.servers.server import fresh_name
+from tests.servers.session import shared
 
+PAGES_ON_CONSUL = {"parameters.md", "services.md"}
 PAGES_WITH_DAGS = [page for page in PAGES if "from airflow.sdk import" in page.read_text(encoding="utf-8")]
 
 
 def each_page() -> list[object]:
     """Give every page, those that run DAGs with the marker."""
-    marked = [pytest.mark.airflow], []
-    return [pytest.param(page, id=page.name, marks=marked[page not in PAGES_WITH_DAGS]) for page in PAGES]
+    return [pytest.param(page, id=page.name, marks=list(marks_of(page))) for page in PAGES]
+
+
+def marks_of(page: Path) -> Iterator[pytest.MarkDecorator]:
+    if page in PAGES_WITH_DAGS:
+        yield pytest.mark.airflow
+    if page.name in PAGES_ON_CONSUL:
+        yield pytest.mark.servers("consul")
 
 
 @pytest.fixture
@@ -39,7 +51,11 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
 
 
 @pytest.mark.parametrize("page", each_page())
-def test_every_block_of_a_page_does_what_the_page_says(page: Path, request: pytest.FixtureRequest) -> None:
+def test_every_block_of_a_page_does_what_the_page_says(
+    page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if page.name in PAGES_ON_CONSUL:
+        monkeypatch.setenv("AIRFLOW_CONN_CONSUL_DEFAULT", consul_connection())
     if page in PAGES_WITH_DAGS:
         request.getfixturevalue("metadata_database")  # before the page has a home of its own
     reader: Reader = request.getfixturevalue("reader")
@@ -47,6 +63,15 @@ def test_every_block_of_a_page_does_what_the_page_says(page: Path, request: pyte
     blocks = reader.follow(page)
 
     assert blocks == page.read_text(encoding="utf-8").count("\n```") / 2, f"a block is none of {', '.join(LANGUAGES)}"
+
+
+def consul_connection() -> str:
+    """Return the connection to the session's agent, below a root that nobody has used."""
+    server = shared("consul")
+    assert isinstance(server, Consul)
+    where = urlsplit(server.url)
+    fields = {"conn_type": "consul", "host": where.hostname, "port": where.port, "password": server.token}
+    return json.dumps({**fields, "extra": {"root": fresh_name()}})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
