@@ -187,13 +187,21 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [
             {
                 "integration-name": "Exia",
-                "python-modules": ["airflow_provider_exia.sensors.model", "airflow_provider_exia.sensors.monitor"],
+                "python-modules": [
+                    "airflow_provider_exia.sensors.model",
+                    "airflow_provider_exia.sensors.monitor",
+                    "airflow_provider_exia.sensors.parameters",
+                ],
             }
         ],
         "triggers": [
             {
                 "integration-name": "Exia",
-                "python-modules": ["airflow_provider_exia.triggers.model", "airflow_provider_exia.triggers.monitor"],
+                "python-modules": [
+                    "airflow_provider_exia.triggers.model",
+                    "airflow_provider_exia.triggers.monitor",
+                    "airflow_provider_exia.triggers.parameters",
+                ],
             }
         ],
         "operators": [

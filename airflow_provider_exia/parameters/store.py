@@ -66,7 +66,7 @@ class ParameterStore:
         :raises UnknownParameter: none has
         :raises ForeignValue: it is not JSON
         """
-        for layout in self._layouts:
+        for layout in self.layouts:
             found = self.key_values.get(layout.value(name))
             if found is not None:
                 return _parameter(layout, found)
@@ -78,7 +78,7 @@ class ParameterStore:
         :raises ForeignValue: one of them is not JSON
         """
         found: dict[str, Parameter] = {}
-        for layout in reversed(self._layouts):
+        for layout in reversed(self.layouts):
             below = layout.value(prefix.removesuffix("/")) if prefix else layout.values
             found |= {item.name: item for item in (_parameter(layout, kv) for kv in self.key_values.list(below))}
         return dict(sorted(found.items()))
@@ -170,7 +170,8 @@ class ParameterStore:
         return Layout(root=self.root, environment=self.environment)
 
     @property
-    def _layouts(self) -> list[Layout]:
+    def layouts(self) -> list[Layout]:
+        """The keys of this environment, and of those it inherits from, in order."""
         return [Layout(root=self.root, environment=name) for name in (self.environment, *self.inherits)]
 
     @property
