@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
 from airflow_provider_exia.model_library.names import LATEST
 from airflow_provider_exia.model_library.records import PINS
-from airflow_provider_exia.storage.documents import StorageError, StoreUnavailable, WriteConflict
+from airflow_provider_exia.storage.documents import StorageError, StoreUnavailable, WriteConflict, WriteUnknown
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.resources import Resources
@@ -73,9 +73,7 @@ def probe_documents(resources: Resources) -> Probe:
         with _step("deleting"):
             documents.delete(PINS, key)
     except ProbeFailed as failure:
-        if not isinstance(failure.__cause__, StoreUnavailable):  # else it would only be waited for once more
-            with suppress(StorageError):  # the failure is told; this only cleans up where it can
-                documents.delete(PINS, key)
+        _clean_up(failure, lambda: documents.delete(PINS, key))
         raise
     return Probe(steps=("insert", "swap", "read", "delete"))
 
@@ -105,9 +103,7 @@ def probe_blobs(resources: Resources) -> Probe:
         with _step("deleting"):
             blobs.delete(key)
     except ProbeFailed as failure:
-        if not isinstance(failure.__cause__, StoreUnavailable):
-            with suppress(StorageError):  # as above
-                blobs.delete(key)
+        _clean_up(failure, lambda: blobs.delete(key))
         raise
     return Probe(steps=("put", "stat", "list", "read", "delete"), written_at=info.modified_at.astimezone(UTC))
 
@@ -118,6 +114,13 @@ def _step(name: str) -> Iterator[None]:
         yield
     except StorageError as error:
         raise ProbeFailed(step=name, problem=str(error)) from error
+
+
+def _clean_up(failure: ProbeFailed, delete: Callable[[], None]) -> None:
+    """Remove the probe where the store answers: one that does not would only be waited for once more."""
+    if not isinstance(failure.__cause__, StoreUnavailable | WriteUnknown):
+        with suppress(StorageError):  # the failure is told
+            delete()
 
 
 def _expect_conflict(write: Callable[[], None], otherwise: str) -> None:

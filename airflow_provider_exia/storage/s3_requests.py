@@ -206,13 +206,28 @@ def _content_sha256(body: Any) -> str:
 def _pool(*, secure: bool) -> PoolManager:
     """Return the connections of one process.
 
-    One repetition, and for a write only if nothing was sent: the library itself goes on until its deadline. No
-    redirection is followed: it would carry a signed request to an address that nobody configured.
+    One repetition, for a write only if nothing was sent, and none of what was waited for: the library itself goes on
+    until its deadline. No redirection is followed: it would carry a signed request to an address nobody configured.
     """
     import os
 
     import certifi
     from urllib3 import PoolManager, Retry, Timeout
+    from urllib3.exceptions import TimeoutError as WaitedFor
+
+    class Repetition(Retry):
+        def increment(
+            self,
+            method: str | None = None,
+            url: str | None = None,
+            response: BaseHTTPResponse | None = None,
+            error: Exception | None = None,
+            *rest: Any,
+            **named: Any,
+        ) -> Repetition:
+            if isinstance(error, WaitedFor):
+                raise error
+            return super().increment(method, url, response, error, *rest, **named)
 
     options: dict[str, Any] = {"blocksize": CHUNK_BYTES // 4}
     if secure:
@@ -220,7 +235,7 @@ def _pool(*, secure: bool) -> PoolManager:
     return PoolManager(
         maxsize=10,
         timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        retries=Retry(
+        retries=Repetition(
             total=RETRIES,
             redirect=False,
             backoff_factor=0.1,

@@ -17,7 +17,7 @@ from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.permissions import read_permissions
 from airflow_provider_exia.model_library.signing import generate_key, read_keys
-from airflow_provider_exia.storage.documents import StoreRefused, StoreUnavailable
+from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
 from airflow_provider_exia.storage.server_facts import ServerFacts
 
 if TYPE_CHECKING:
@@ -117,10 +117,13 @@ def test_a_store_that_does_not_keep_its_word_is_found_out(
     assert words in found[store].words
 
 
+@pytest.mark.parametrize("kind", [StoreUnavailable, WriteUnknown])
 @pytest.mark.parametrize(("store", "call"), [("documents", "insert"), ("blobs", "put")])
-def test_a_store_that_cannot_be_reached_is_waited_for_once(now_resources: Resources, store: str, call: str) -> None:
+def test_a_store_that_does_not_answer_is_waited_for_once(
+    now_resources: Resources, store: str, call: str, kind: type[StorageError]
+) -> None:
     def unreachable(*_: Any, **__: Any) -> None:
-        raise StoreUnavailable("no such host")
+        raise kind("no such host")
 
     def asked_again(*_: Any, **__: Any) -> None:
         raise AssertionError("a second wait for the same store")

@@ -128,6 +128,20 @@ def test_a_server_that_says_nothing_is_given_up_after_the_time_out(
             blobs.put("a/b", source)
 
 
+def test_a_server_that_says_nothing_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_requests, "READ_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        blobs = open_blobs(f"s3+http://exia:secret@127.0.0.1:{listener.getsockname()[1]}/bucket")
+        listener.settimeout(0)
+
+        for call in (lambda: blobs.open("a/b"), lambda: blobs.stat("a/b"), lambda: blobs.delete("a/b")):
+            with pytest.raises(StoreUnavailable, match="no answer: .*timed out"):
+                call()
+            listener.accept()[0].close()
+            with pytest.raises(BlockingIOError):  # no second connection
+                listener.accept()
+
+
 def test_a_source_of_another_size_than_its_digest_is_refused_before_any_request(source: Path) -> None:
     blobs = open_blobs("s3+http://exia:secret@127.0.0.1:1/bucket")
     digest = measure(source)
