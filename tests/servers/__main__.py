@@ -1,10 +1,17 @@
-"""Keep every real server up until Ctrl-C: ``python -m tests.servers``."""
+"""Run real servers until Ctrl-C, or as long as a command that finds them through Airflow connections.
+
+python -m tests.servers
+python -m tests.servers mongo minio -- exia demo --connection exia_default
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -16,22 +23,21 @@ from tests.servers.server import BlobServer, DocumentServer, Server
 CONNECTION_TYPES = {"mongo": "mongo", "postgres": "postgres", "minio": "minio"}
 
 
-def main() -> None:
+def main(arguments: list[str]) -> int:
+    """Start the named servers, or all of them; return the command's exit code."""
+    keys, separator, command = _split(arguments)
+    if unknown := set(keys) - set(KINDS):
+        sys.exit(f"no server is called {', '.join(sorted(unknown))}: expected some of {', '.join(KINDS)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as running:
         running.callback(print, "stopped", flush=True)
-        places: dict[str, str] = {}
-        for key in KINDS:
-            server = make(key)
-            try:
-                running.enter_context(server)
-            except ServerMissing as error:
-                print(f"skipped: {server.name}: {error}", flush=True)
-                continue
-            places[key] = _place(server)
-            print(f"{server.name} {server.version}: {places[key]}", flush=True)
+        places = _start(keys or list(KINDS), running)
+        if missing := set(keys) - set(places):
+            sys.exit(f"without {', '.join(sorted(missing))} there is nothing to run on")
+        if separator:
+            return _run(command, places)
         print(
-            *_connections(places),
+            *connection_commands(places),
             *_libraries(places),
             "Ctrl-C stops them and removes their data.",
             sep="\n",
@@ -41,26 +47,66 @@ def main() -> None:
             signal.pause()
         except KeyboardInterrupt:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not leave half of them
+    return 0
 
 
-def _place(server: Server) -> str:
+def _split(arguments: list[str]) -> tuple[list[str], bool, list[str]]:
+    if "--" not in arguments:
+        return arguments, False, []
+    place = arguments.index("--")
+    return arguments[:place], True, arguments[place + 1 :]
+
+
+def _start(keys: list[str], running: ExitStack) -> dict[str, str]:
+    places: dict[str, str] = {}
+    for key in keys:
+        server = make(key)
+        try:
+            running.enter_context(server)
+        except ServerMissing as error:
+            print(f"skipped: {server.name}: {error}", flush=True)
+            continue
+        places[key] = place_of(server)
+        print(f"{server.name} {server.version}: {places[key]}", flush=True)
+    return places
+
+
+def _run(command: list[str], places: dict[str, str]) -> int:
+    """Run a command; a signal is for it, and the servers stay up until it has ended."""
+    variables = {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(fields) for conn_id, fields in _connections(places)}
+    child = subprocess.Popen(command, env=os.environ | variables)
+    signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends its Ctrl-C to the command too
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    return child.wait()
+
+
+def place_of(server: Server) -> str:
+    """Return the URL of an unused library's half on a server."""
     if isinstance(server, DocumentServer):
         return server.fresh_documents_url()
     # The connection's own prefix, so that connection and URL are the same library.
     return f"{server.fresh_blobs_url()}/models" if isinstance(server, BlobServer) else server.url
 
 
-def _connections(places: dict[str, str]) -> list[str]:
+def connection_commands(places: dict[str, str]) -> list[str]:
     """Return the commands that make the Airflow connections, the one of the library last."""
-    lines = [_add(key, _connection(kind, places[key])) for key, kind in CONNECTION_TYPES.items() if key in places]
+    return [
+        f"airflow connections add {conn_id} --conn-json {shlex.quote(json.dumps(fields))}"
+        for conn_id, fields in _connections(places)
+    ]
+
+
+def _connections(places: dict[str, str]) -> list[tuple[str, dict[str, object]]]:
+    """Return id and fields of the connections to the servers, and of one to a library on them, if there can be one."""
+    found = [(f"exia_{key}", _fields(kind, places[key])) for key, kind in CONNECTION_TYPES.items() if key in places]
     if "mongo" in places and "minio" in places:
         bucket = PurePosixPath(urlsplit(places["minio"]).path).parts[1]
         extra = {"documents": "exia_mongo", "blobs": "exia_minio", "bucket": bucket}
-        lines.append(_add("default", {"conn_type": "exia", "extra": extra}))
-    return lines
+        found.append(("exia_default", {"conn_type": "exia", "extra": extra}))
+    return found
 
 
-def _connection(kind: str, place: str) -> dict[str, object]:
+def _fields(kind: str, place: str) -> dict[str, object]:
     parts = urlsplit(place)
     found: dict[str, object] = {"conn_type": kind, "host": parts.hostname, "port": parts.port}
     if parts.username:
@@ -72,10 +118,6 @@ def _connection(kind: str, place: str) -> dict[str, object]:
     return found
 
 
-def _add(name: str, connection: dict[str, object]) -> str:
-    return f"airflow connections add exia_{name} --conn-json {shlex.quote(json.dumps(connection))}"
-
-
 def _libraries(places: dict[str, str]) -> list[str]:
     blobs = next((place for key, place in places.items() if issubclass(KINDS[key], BlobServer)), None)
     documents = [place for key, place in places.items() if issubclass(KINDS[key], DocumentServer)]
@@ -83,4 +125,4 @@ def _libraries(places: dict[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
