@@ -15,6 +15,7 @@ from airflow_provider_exia.consul.keys import check_key, check_prefix
 from airflow_provider_exia.exceptions import InvalidInput
 
 if TYPE_CHECKING:
+    from airflow_provider_exia.consul.address import ConsulAddress
     from airflow_provider_exia.consul.transport import ConsulTransport
 
 LARGEST_VALUE_BYTES = 512 * 1024
@@ -76,6 +77,11 @@ class KeyValues:
     def __init__(self, transport: ConsulTransport) -> None:
         self._transport = transport
 
+    @property
+    def address(self) -> ConsulAddress:
+        """Where the Consul is."""
+        return self._transport.address
+
     def get(self, key: str) -> KeyValue | None:
         """Return a key's value, or None.
 
@@ -89,19 +95,27 @@ class KeyValues:
         return self.list_since(prefix)[0]
 
     def list_since(
-        self, prefix: str, *, index: int = 0, wait: timedelta | None = None
+        self, prefix: str, *, index: int = 0, wait: timedelta | None = None, proves_rights: bool = True
     ) -> tuple[Sequence[KeyValue], int]:
         """Return all keys below a prefix, once something there may have changed since ``index``, or after ``wait``.
 
         A return is no proof of a change.
 
+        :param proves_rights: make sure, by a second request, that an empty prefix may be read
         :returns: the keys, and the index for the next call; when it went back, 0, so that nothing is missed
         """
         answer = self._transport.read(f"kv/{check_prefix(prefix)}", [("recurse", "")], index=index, wait=wait)
-        if not answer.body and prefix:
-            self.get(f"{check_prefix(prefix)}exia-ask")  # without rights a prefix looks empty, and a key says so
+        if not answer.body and prefix and proves_rights:
+            self.prove_rights(prefix)
         newest = max(answer.index, 1)
         return [_key_value(item) for item in answer.body or ()], newest if newest >= index else 0
+
+    def prove_rights(self, prefix: str) -> None:
+        """Make sure that the token may read below a prefix: without rights a prefix looks empty, and a key says so.
+
+        :raises ConsulRefused: it may not
+        """
+        self.get(f"{check_prefix(prefix)}exia-ask")
 
     def transact(self, operations: Sequence[Operation]) -> Mapping[str, int]:
         """Do all operations or none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from tests.servers.session import shared
 
 if TYPE_CHECKING:
     from tests.servers.consul import Consul
+    from tests.servers.proxy import Proxy
 
 OpenTransport: TypeAlias = Callable[..., ConsulTransport]
 
@@ -26,6 +28,18 @@ def address_of(server: Consul, **settings: object) -> ConsulAddress:
     return ConsulAddress(
         **{"host": where.hostname, "port": where.port, "token": server.token, **settings}  # type: ignore[arg-type]
     )
+
+
+def record(proxy: Proxy) -> list[tuple[float, bytes]]:
+    """Return a list that grows with every part of a request that a proxy forwards: when, and the request so far."""
+    heard: list[tuple[float, bytes]] = []
+
+    def note(request: bytes) -> bool:
+        heard.append((time.monotonic(), request))
+        return False
+
+    proxy.swallow(note)
+    return heard
 
 
 @pytest.fixture(scope="session")
