@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -23,7 +24,8 @@ class ParameterChangeSensor(BaseSensorOperator):
 
     :param name: of the parameter, or the prefix of several (templated)
     :param known: name to index when it was last looked at, as a write, or this sensor under ``indices``, hands them on
-        (templated); default: as it is when the task begins, which the mode ``reschedule`` cannot remember
+        (templated, also as JSON text); default: as it is when the task begins, which the mode ``reschedule`` cannot
+        remember
     :param environment: where it is looked for first (templated); default: the connection's
     :param inherits: where it is looked for next; default: the connection's
     :param deferrable: wait in the triggerer (the default), else in the mode ``poke`` or ``reschedule``
@@ -74,6 +76,7 @@ class ParameterChangeSensor(BaseSensorOperator):
                     "process of its own and remembers nothing"
                 )
             self.known = self._interest.look()
+        self.known = _read_known(self.name, self.known)
         if not self.deferrable:
             return super().execute(context)
         told = self._look()
@@ -112,3 +115,15 @@ class ParameterChangeSensor(BaseSensorOperator):
 
         present = self._interest.look()
         return {"changed": changed(self.known or {}, present), "indices": present}
+
+
+def _read_known(name: str, known: Any) -> dict[str, int]:
+    """Return name to index out of a mapping, or out of the JSON text that a template makes of one."""
+    try:
+        read = json.loads(known) if isinstance(known, str) else known
+        return {str(parameter): int(index) for parameter, index in read.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput(
+            f"ParameterChangeSensor of {name!r}: known is {known!r}, expected name to index, in a template as "
+            "'{{ ... | tojson }}'"
+        ) from error
