@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from operator import not_
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, ConfigDict, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer, TypeAdapter, ValidationError
 
 from airflow_provider_exia.clock import to_text
 from airflow_provider_exia.exceptions import InvalidInput
@@ -20,19 +21,28 @@ STRICT = ConfigDict(strict=True, extra="forbid")
 """For a record's ``__pydantic_config__``: no coercion, no unknown field."""
 
 
+LATER = Field(exclude_if=not_)
+"""For a field that came after the release 0.1, as in ``Annotated[str | None, LATER] = None``; its default is empty.
+
+An empty one is not written, so that workers of an older release read every document that does not use the field.
+"""
+
+
 class DamagedDocument(StorageError):
     """A stored document is not what this package writes; it was not used.
 
     :param kind: what it should be
     :param field: where it is wrong
     :param problem: how
+    :param newer: whether a newer release might have written it
     """
 
-    def __init__(self, *, kind: str, field: str, problem: str) -> None:
+    def __init__(self, *, kind: str, field: str, problem: str, newer: bool = False) -> None:
         self.kind, self.field, self.problem = kind, field, problem
+        upgrade = "upgrade this installation if a newer airflow-provider-exia writes to this store, else "
         super().__init__(
-            f"a stored {kind} is damaged at {field!r}: {problem}; it was not used: restore it from a backup, or find "
-            "out who else writes to this store"
+            f"a stored {kind} is damaged at {field!r}: {problem}; it was not used: {upgrade if newer else ''}restore "
+            "it from a backup, or find out who else writes to this store"
         )
 
 
@@ -63,8 +73,15 @@ def from_document(kind: type[Record], document: Document) -> Record:
         record: Record = _adapter(kind).validate_json(json.dumps(document))
     except ValidationError as error:
         field, problem = _first(error)
-        raise DamagedDocument(kind=kind.__name__, field=field, problem=problem) from error
+        why = error.errors()[0]["type"]
+        if why in _UNKNOWN_FIELD:
+            problem = "this release knows no such field"
+        newer = why in (*_UNKNOWN_FIELD, "enum")
+        raise DamagedDocument(kind=kind.__name__, field=field, problem=problem, newer=newer) from error
     return record
+
+
+_UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def _first(error: ValidationError) -> tuple[str, str]:
