@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowSkipException, DagRunTriggerException
 
+from airflow_provider_exia.assets import MODEL_EVENTS
 from airflow_provider_exia.hooks.monitor import MonitorHook
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
 from airflow_provider_exia.monitoring import requests
@@ -124,7 +125,8 @@ class RetrainRun(Operation):
     def _train_and_promote(self, library: ModelLibrary, runs: SimulatedRuns, started: Started) -> None:
         context = _context_of_run(library, started)
         hook = _hook(library)
-        train = _Desk(ModelTrainOperator, library=library, hook=hook, model=MODEL, format="json")
+        desk = partial(_Desk, library=library, hook=hook, exia_conn_id="exia_default")
+        train = desk(ModelTrainOperator, model=MODEL, format="json")
         train._function = lambda: partial(_train, runs, started)
         train._training_context = lambda _context, _episode: None
         train._publish = lambda _trained, _training, work, *_rest: self._publish(library, work)
@@ -141,13 +143,14 @@ class RetrainRun(Operation):
             describe=lambda: "as simulated",
         )
         hook.decisions = SimpleNamespace(get=lambda _id: decision)
-        promote = _Desk(ModelPromoteOperator, library=library, hook=hook, alias=CHAMPION, reason="simulated")
+        promote = desk(ModelPromoteOperator, alias=CHAMPION, reason="simulated")
         promote.decision, promote.reference = decision.id, f"{MODEL}/{number}"
         promote.execute(context)
 
     def _publish(self, library: ModelLibrary, work: str) -> Any:
         if not self.publishes:
-            return SimpleNamespace(number=TRAINED, reference=f"{MODEL}/{TRAINED}", metrics={})
+            reference = f"{MODEL}/{TRAINED}"
+            return SimpleNamespace(model=MODEL, number=TRAINED, reference=reference, digest="", metrics={})
         return library.publish(MODEL, source_file(f"trained-{self.number}"), format="json", work=work)
 
 
@@ -295,7 +298,8 @@ def _context_of_run(library: ModelLibrary, started: Started) -> Mapping[str, Any
     )
     start = datetime(2024, 1, 1, 0, 0, started.number, tzinfo=UTC)
     run = SimpleNamespace(conf=dict(started.conf), start_date=start, clear_number=0)
-    return {"ti": instance, "dag_run": run}
+    nobody_listens = SimpleNamespace(add=lambda _asset, extra: None)  # noqa: ARG005 - the operators name it
+    return {"ti": instance, "dag_run": run, "outlet_events": {MODEL_EVENTS: nobody_listens}}
 
 
 def _hook(library: ModelLibrary) -> Any:
