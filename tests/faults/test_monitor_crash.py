@@ -17,7 +17,9 @@ from airflow_provider_exia.monitoring.evaluation import AliasPosition, Evaluatio
 from airflow_provider_exia.monitoring.journal import MonitorJournal, MonitorStores
 from airflow_provider_exia.monitoring.points import PointLog
 from airflow_provider_exia.monitoring.states import MonitorState
-from tests.faults.works import MODEL, check_stores, library_in, publish
+from tests.faults.checking import check
+from tests.faults.places import embedded
+from tests.faults.works import MODEL, publish
 from tests.processes import exit_code
 from tests.unit.monitoring.world import MONITOR, START, point_of, policy_of, weeks
 
@@ -63,7 +65,7 @@ def journal_of(library: ModelLibrary) -> MonitorJournal:
 
 def evaluate(folder: Path, week: int) -> Evaluation:
     """Evaluate as a task does, in a process of its own where a test kills it."""
-    with library_in(folder) as library:
+    with embedded(folder).open() as library:
         return Evaluator(
             journal=journal_of(library),
             points=PointLog(library.resources.documents),
@@ -75,7 +77,7 @@ def evaluate(folder: Path, week: int) -> Evaluation:
 
 
 def measure(folder: Path, week: int, live: int, value: float, previous: float | None = None) -> None:
-    with library_in(folder) as library:
+    with embedded(folder).open() as library:
         points = PointLog(library.resources.documents)
         points.record(point_of(value, weeks(week), version=live))
         if previous is not None:
@@ -84,8 +86,8 @@ def measure(folder: Path, week: int, live: int, value: float, previous: float | 
 
 def before_an_opening(folder: Path) -> None:
     """Let the next evaluation, of week 2, open an episode."""
-    publish(folder, "work-1")
-    with library_in(folder) as library:
+    publish(embedded(folder), "work-1")
+    with embedded(folder).open() as library:
         library.promote(f"{MODEL}/1")
     measure(folder, 1, 1, 0.3)
     evaluate(folder, 1)
@@ -95,11 +97,11 @@ def before_an_opening(folder: Path) -> None:
 def before_a_breach(folder: Path) -> None:
     """Let the next evaluation, of week 2, take version 2 back and say that version 1 is healthy."""
     for number in (1, 2):
-        publish(folder, f"work-{number}")
-    with library_in(folder) as library:
+        publish(embedded(folder), f"work-{number}")
+    with embedded(folder).open() as library:
         library.promote(f"{MODEL}/1")
     evaluate(folder, 0)
-    with library_in(folder) as library:
+    with embedded(folder).open() as library:
         library.promote(f"{MODEL}/2", reason="better")
     measure(folder, 1, 2, 0.5, 0.1)
     evaluate(folder, 1)
@@ -122,14 +124,14 @@ TRIALS = [
 
 def told(folder: Path) -> list[MonitorEntry]:
     """Return the journal without what two runs of one story may differ in."""
-    with library_in(folder) as library:
+    with embedded(folder).open() as library:
         history = journal_of(library).history()
     return [replace(entry, at=START, state_since=START) for entry in history]
 
 
 def moves(folder: Path) -> list[str]:
-    with library_in(folder) as library:
-        check_stores(library)
+    check(embedded(folder))
+    with embedded(folder).open() as library:
         return [entry.action.value for entry in library.history(MODEL)]
 
 

@@ -152,7 +152,7 @@ def _own_entries(view: View, actor: Actor) -> list[tuple[int, str]]:
 def _bytes_are_there(view: View) -> Iterator[Violation]:
     for number, version in view.ready.items():
         for file in version["files"]:
-            key = f"models/{MODEL}/{version['publication']}/{number}/{file['path']}"
+            key = f"models/{version['model']}/{version['publication']}/{number}/{file['path']}"
             content = view.blobs.get(key)
             if content is None:
                 yield Violation("I1", f"version {number} is READY and has no blob at {key}")
