@@ -181,6 +181,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_exia.hooks.minio",
                     "airflow_provider_exia.hooks.model_library",
                     "airflow_provider_exia.hooks.monitor",
+                    "airflow_provider_exia.hooks.services",
                 ],
             }
         ],
@@ -191,6 +192,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_exia.sensors.model",
                     "airflow_provider_exia.sensors.monitor",
                     "airflow_provider_exia.sensors.parameters",
+                    "airflow_provider_exia.sensors.services",
                 ],
             }
         ],
@@ -201,6 +203,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_exia.triggers.model",
                     "airflow_provider_exia.triggers.monitor",
                     "airflow_provider_exia.triggers.parameters",
+                    "airflow_provider_exia.triggers.services",
                 ],
             }
         ],
@@ -209,6 +212,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Exia",
                 "python-modules": [
                     "airflow_provider_exia.operators.model",
+                    "airflow_provider_exia.operators.model_housekeeping",
                     "airflow_provider_exia.operators.model_train",
                     "airflow_provider_exia.operators.model_gate",
                     "airflow_provider_exia.operators.model_predict",
@@ -218,6 +222,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_exia.operators.model_data",
                     "airflow_provider_exia.operators.generate_dag",
                     "airflow_provider_exia.operators.parameters",
+                    "airflow_provider_exia.operators.services",
                 ],
             }
         ],

@@ -135,6 +135,17 @@ def serving(reference: str) -> dict[str, str]:
     return {MODEL: found[1], VERSION: found[2]}
 
 
+def port_of(port: int | str) -> int:
+    """Return a port that may have come as text.
+
+    :raises InvalidInput: it is no number
+    """
+    try:
+        return int(port)
+    except ValueError as error:
+        raise InvalidInput(f"{port!r} is no port of a service: expected 0 to {_LARGEST_PORT}") from error
+
+
 def check_id_of(service_id: str, number: int = 1) -> str:
     """Return the id of a service's check."""
     return f"service:{check_service_id(service_id)}:{number}"

@@ -25,6 +25,7 @@ from airflow_provider_exia.model_library.names import parse_reference
 from airflow_provider_exia.model_library.records import Action
 from airflow_provider_exia.operators.base import ExiaOperator
 from airflow_provider_exia.operators.parameters_base import ParameterOperator
+from airflow_provider_exia.operators.services_base import ServiceOperator
 from tests.docs.reader import PAGES, ROOT
 
 PACKAGE = Path(airflow_provider_exia.__file__).parent
@@ -53,7 +54,7 @@ def first_column(page: str, heading: str) -> list[str]:
     return [row[0].strip("`") for row in table(page, heading)]
 
 
-SHARED = {ExiaOperator, ParameterOperator}
+SHARED = {ExiaOperator, ParameterOperator, ServiceOperator}
 """Their arguments stand once, in tables of their own."""
 
 
