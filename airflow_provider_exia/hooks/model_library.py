@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook, get_current_context
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -57,6 +57,15 @@ class ModelLibraryHook(BaseHook):
     def get_conn(self) -> ModelLibrary:
         """Return the library."""
         return self.library
+
+    def read_inline(self, reference: str) -> Any:
+        """Return the JSON value of a version, or the code that it refers to, verified first.
+
+        :param reference: ``name/3``, ``name@alias``, ``name@latest`` or ``name``
+        :raises InvalidInput: it is a model of another format
+        :raises FormatRefused: its code may not be imported here
+        """
+        return self.library.read_inline(reference)
 
     def test_connection(self) -> tuple[bool, str]:
         """Write, read and remove a probe in both stores; for the button in the Airflow UI."""

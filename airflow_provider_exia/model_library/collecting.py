@@ -194,7 +194,7 @@ def _finish(resources: Resources, version: Version) -> None:
             found = None if document is None else from_document(Version, document)
             if found is None or found.state is not State.READY:
                 return
-            collected = replace(found, state=State.COLLECTED)
+            collected = replace(found, state=State.COLLECTED, inline=None)  # what lies in the document goes here
             resources.documents.swap(VERSIONS, to_document(collected), revision=found.revision)
             crash_point("collect.document-collected")
             return

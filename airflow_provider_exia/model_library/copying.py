@@ -85,7 +85,7 @@ def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version) 
         source.fetch(version, folder)
         copy = target.publish(
             version.model,
-            [SourceFile(source=Path(folder) / file.path, path=file.path, role=file.role) for file in version.files],
+            _sources_in(Path(folder), version),
             format=version.format,
             metrics=version.metrics,
             lineage=replace(version.lineage, origins=(*version.lineage.origins, _origin_of(version))),
@@ -93,6 +93,18 @@ def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version) 
             work=version.work,
         )
     return CopiedVersion(source=version, copy=copy, is_new=True)
+
+
+def _sources_in(folder: Path, version: Version) -> list[SourceFile]:
+    return [
+        SourceFile(
+            source=folder / file.path,
+            path=file.path,
+            role=file.role,
+            inline=version.inline_text(file.path) is not None,
+        )
+        for file in version.files
+    ]
 
 
 def _origin_of(version: Version) -> Origin:

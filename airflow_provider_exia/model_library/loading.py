@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -98,7 +99,7 @@ def _fetch(
     for remaining in reversed(range(_RESOLUTIONS)):
         try:
             version = resolve()
-            _check_manifest(version, policy)
+            check_manifest(version, policy)
             signed = check_signature(resources.keys, version)
             _fetch_files(resources, version, folder, policy.cache)
         except VersionCollected:
@@ -125,13 +126,16 @@ def _loader(version: Version, policy: LoadPolicy, *, signed: bool) -> Format:
     return format_named(version.format, allow_pickle=runs_code)
 
 
-def _check_manifest(version: Version, policy: LoadPolicy) -> None:
+def check_manifest(version: Version, policy: LoadPolicy) -> None:
     """Refuse a document whose parts do not belong together, or whose files are too large."""
     try:
         check_model_name(version.model)
         check_paths(file.path for file in version.files)
     except InvalidInput as error:
         raise DamagedFile(reference=version.reference, path="(manifest)", problem=str(error)) from error
+    if not set(version.inline or ()) <= {file.path for file in version.files}:
+        problem = "it holds a text that is none of its files"
+        raise DamagedFile(reference=version.reference, path="(manifest)", problem=problem)
     digest = digest_of(version.files, version.format)
     if digest != version.digest or publication_of(version.work, digest) != version.publication:
         raise DamagedFile(reference=version.reference, path="(manifest)", problem="its list of files was changed")
@@ -167,6 +171,10 @@ def _fetch_file(
     key = blob_key(resources.prefix, version, file.path)
     target = private / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
+    text = version.inline_text(file.path)
+    if text is not None:
+        _write_verified(BytesIO(text.encode()), version, file, target)
+        return
     if cache is not None and _take(cache, version, file, target):
         return
     with resources.blobs.open(key) as stream:

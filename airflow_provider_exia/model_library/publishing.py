@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 
 from airflow_provider_exia.crash_points import crash_point
@@ -42,6 +43,9 @@ from airflow_provider_exia.storage.blobs import BlobMissing, FileDigest, OtherBy
 from airflow_provider_exia.storage.codec import from_document, to_document
 from airflow_provider_exia.storage.documents import Query
 
+INLINE_BYTES = 1_000_000
+"""How much text one version's document keeps: far below the 16 MB of a MongoDB document, also when it is escaped."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
@@ -50,11 +54,13 @@ class SourceFile:
     :param source: where it lies now
     :param path: its path inside the version; default: its name
     :param role: what it is for
+    :param inline: keep its text in the version's document; what is too large for that goes to the blob store by itself
     """
 
     source: Path
     path: str = ""
     role: Role = Role.MODEL
+    inline: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,12 +185,34 @@ def _describe(
         lineage=publication.lineage,
         input_schema=publication.input_schema,
         created_at=resources.clock.now(),
+        inline=_inline_texts(publication.model, files, sources),
     )
     return from_document(Version, to_document(wanted))  # what cannot be stored is refused before a number is taken
 
 
 def _file_record(path: str, file: SourceFile, digest: FileDigest) -> FileRecord:
     return FileRecord(path=path, role=file.role, sha256=digest.sha256, size=digest.size)
+
+
+def _inline_texts(model: str, files: Sequence[FileRecord], sources: Mapping[str, SourceFile]) -> dict[str, str] | None:
+    """Return path to text of what the document keeps; None where that is nothing, or too much for one document."""
+    inline = [file for file in files if sources[file.path].inline]
+    if not inline or sum(file.size for file in inline) > INLINE_BYTES:
+        return None
+    texts = {}
+    for file in inline:
+        source = sources[file.path].source
+        content = source.read_bytes()
+        if sha256_of(BytesIO(content)) != (file.sha256, file.size):
+            raise InvalidInput(f"{source}: the file changed while it was published: write it to its end first")
+        try:
+            texts[file.path] = content.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"{source}: {file.path!r} of {model!r} is not UTF-8 text, which is all that a document holds: publish "
+                "it without 'inline'"
+            ) from error
+    return texts
 
 
 def _check_unchanged(pending: Version, sources: Mapping[str, SourceFile]) -> None:
@@ -230,7 +258,16 @@ def _read(resources: Resources, wanted: Version) -> Version | None:
     if manifest_of(found) != manifest_of(replace(wanted, number=found.number)):
         # Its names are computed from this very list: somebody else changed it, and we would put our name under that.
         raise DamagedFile(reference=found.reference, path="(manifest)", problem="its list of files was changed")
+    _check_inline(found)
     return found
+
+
+def _check_inline(found: Version) -> None:
+    """Refuse a document whose own text is wrong: unlike a blob, it is not put again."""
+    for file in found.files:
+        text = found.inline_text(file.path)
+        if text is not None and sha256_of(BytesIO(text.encode())) != (file.sha256, file.size):
+            raise DamagedFile(reference=found.reference, path=file.path, problem="its text in the document was changed")
 
 
 def _start(resources: Resources, wanted: Version, abandoned: Version | None) -> Version:
@@ -262,15 +299,16 @@ def _next_number(resources: Resources, wanted: Version) -> int:
 def _store(
     resources: Resources, version: Version, sources: Mapping[str, SourceFile], digests: Mapping[str, FileDigest]
 ) -> bool:
-    """Put every file, then say whether the store holds their very bytes."""
-    for file in version.files:
+    """Put every file that is not in the document, then say whether the store holds their very bytes."""
+    blobs = [file for file in version.files if version.inline_text(file.path) is None]
+    for file in blobs:
         key, source = blob_key(resources.prefix, version, file.path), sources[file.path].source
         try:
             resources.blobs.put(key, source, digest=digests[file.path])
         except OtherBytes:  # changed here or on the way
             return False
         crash_point("publish.blob-written")
-    return all(_is_stored(resources, version, file, digests[file.path]) for file in version.files)
+    return all(_is_stored(resources, version, file, digests[file.path]) for file in blobs)
 
 
 def _is_stored(resources: Resources, version: Version, file: FileRecord, digest: FileDigest) -> bool:

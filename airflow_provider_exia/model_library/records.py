@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from airflow_provider_exia.storage.codec import STRICT, Moment
+from airflow_provider_exia.storage.codec import LATER, STRICT, Moment
 from airflow_provider_exia.storage.documents import Collection
 
 
@@ -94,8 +94,8 @@ class Lineage:
     code_version: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     champion: str | None = None
-    snapshot: Mapping[str, JsonValue] | None = None
-    origins: tuple[Origin, ...] = ()
+    snapshot: Annotated[Mapping[str, JsonValue] | None, LATER] = None
+    origins: Annotated[tuple[Origin, ...], LATER] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +117,7 @@ class Version:
     :param supersedes: number of the newest version of the same work with other bytes, for information
     :param created_at: when the publication began
     :param ready_at: when it became READY
+    :param inline: path to text of the files that lie in this document and not in the blob store
     :param revision: of the document
     """
 
@@ -135,6 +136,7 @@ class Version:
     supersedes: int | None = None
     created_at: Moment
     ready_at: Moment | None = None
+    inline: Annotated[Mapping[str, str] | None, LATER] = None
     revision: int = 0
 
     __pydantic_config__ = STRICT
@@ -148,6 +150,10 @@ class Version:
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
+
+    def inline_text(self, path: str) -> str | None:
+        """Return the text of a file that lies in this document; None: it lies in the blob store."""
+        return self.inline.get(path) if self.inline else None
 
     def file(self, role: Role) -> FileRecord | None:
         """Return the first file with this role, or None."""
