@@ -47,6 +47,7 @@ TRAINED = 4
 
 _log = logging.getLogger("exia.simulation")
 _log.setLevel(logging.CRITICAL)
+_NOBODY_LISTENS = {MODEL_EVENTS: SimpleNamespace(add=lambda _asset, extra: None)}  # noqa: ARG005 - called by that name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,9 +259,10 @@ def evaluate(library: ModelLibrary, event_time: datetime) -> Mapping[str, Any] |
     instance = SimpleNamespace(
         dag_id="score", run_id=_caller(library), task_id="evaluate", map_index=-1, get_dr_count=runs_of(library).count
     )
-    context: Any = {"ti": instance}
+    context: Any = {"ti": instance, "outlet_events": _NOBODY_LISTENS}
     watching: Any = SimpleNamespace(
         library=library,
+        exia_conn_id="exia_default",
         model=MODEL,
         alias=CHAMPION,
         retrain="train",
@@ -298,8 +300,7 @@ def _context_of_run(library: ModelLibrary, started: Started) -> Mapping[str, Any
     )
     start = datetime(2024, 1, 1, 0, 0, started.number, tzinfo=UTC)
     run = SimpleNamespace(conf=dict(started.conf), start_date=start, clear_number=0)
-    nobody_listens = SimpleNamespace(add=lambda _asset, extra: None)  # noqa: ARG005 - the operators name it
-    return {"ti": instance, "dag_run": run, "outlet_events": {MODEL_EVENTS: nobody_listens}}
+    return {"ti": instance, "dag_run": run, "outlet_events": _NOBODY_LISTENS}
 
 
 def _hook(library: ModelLibrary) -> Any:
