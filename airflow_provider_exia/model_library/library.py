@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library import aliases, collecting, journal, loading, publishing, resolving
+from airflow_provider_exia.model_library.annotations import Annotations
 from airflow_provider_exia.model_library.exceptions import NotFound
 from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.inline import InlineObjects
@@ -297,6 +298,11 @@ class ModelLibrary(InlineObjects):
             )
         sign = 1 if direction == "lower" else -1
         return min(candidates, key=lambda version: (sign * version.metrics[best], -version.number))
+
+    @property
+    def annotations(self) -> Annotations:
+        """The tags and notes of models and versions."""
+        return Annotations(self.resources)
 
     def close(self) -> None:
         """Release connections."""

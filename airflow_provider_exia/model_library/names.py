@@ -53,6 +53,16 @@ def check_alias(alias: str) -> str:
     return alias
 
 
+def check_tag_name(name: str) -> str:
+    """Return ``name`` if it can name a tag.
+
+    :raises InvalidInput: it cannot
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidInput(f"{name!r} is no name of a tag: expected {_RULE}, as in 'data_set'")
+    return name
+
+
 def parse_reference(text: str) -> Reference:
     """Read ``name/3``, ``name@alias``, ``name@latest`` or ``name`` (which means ``name@champion``).
 
