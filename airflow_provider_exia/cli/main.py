@@ -13,7 +13,7 @@ import click
 from airflow_provider_exia import __version__
 from airflow_provider_exia.cli import compiling, copying, decisions, doctor, keys, monitor, moving, parameters, reading
 from airflow_provider_exia.cli.output import one_line
-from airflow_provider_exia.cli.places import library_options
+from airflow_provider_exia.cli.places import chosen_connection, library_options
 from airflow_provider_exia.exceptions import ExiaError, MissingExtra
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -86,14 +86,22 @@ def exia(context: click.Context) -> None:
     help="Where everything that the demo makes goes.",
 )
 @click.option("--keep-up", is_flag=True, help="Leave Airflow running at the end and say where its UI is.")
+@library_options(hidden=True)
 def demo(*, folder: Path, keep_up: bool) -> int:
-    """Run a model's life on real flights in a real Airflow."""
+    """Run a model's life on real flights in a real Airflow.
+
+    The library lies in the folder, or on your servers: 'exia demo --connection CONN_ID' takes a connection of type
+    'exia' that Airflow finds here, in its database or in AIRFLOW_CONN_... variables. The library must hold no model
+    flight_delay yet.
+    """
     for library in _DEMO_LIBRARIES:  # now, not after minutes
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library=library, extra="demo", purpose="the demo")
-    from airflow_provider_exia.demo import story
+    from airflow_provider_exia.demo import connected, story
 
-    exit_code: int = story.run(folder=folder, keep_up=keep_up)
+    conn_id = chosen_connection()
+    on_servers = connected.connect(conn_id, model=story.MODEL) if conn_id else None
+    exit_code: int = story.run(folder=folder, keep_up=keep_up, connected=on_servers)
     return exit_code
 
 

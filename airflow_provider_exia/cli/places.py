@@ -162,6 +162,18 @@ def chosen_place() -> Place:
     )
 
 
+def chosen_connection() -> str | None:
+    """Return the connection that the command under way was given, for a command that takes no other library.
+
+    :raises click.UsageError: a library is named by its URLs
+    """
+    chosen = click.get_current_context().meta
+    if f"{_MINE}documents" in chosen or f"{_MINE}blobs" in chosen:
+        raise click.UsageError("this takes --connection only: tasks find a library by a connection, not by URLs.")
+    connection: str | None = chosen.get(f"{_MINE}connection")
+    return connection
+
+
 def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
         context.meta[f"{_MINE}{parameter.name}"] = value

@@ -282,6 +282,7 @@ def running_airflow(
     python_path: Sequence[Path] = (),
     preload: Sequence[str] = (),
     options: Mapping[str, str] | None = None,
+    connections: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[RunningAirflow]:
     """Run an Airflow of our own as long as the block lasts, and stop all of it at the end, however the block ends.
@@ -291,6 +292,7 @@ def running_airflow(
     :param python_path: folders put in front of the import path
     :param preload: modules that the scheduler imports before it forks its workers
     :param options: further Airflow options, ``{"section.key": "value"}``
+    :param connections: id to JSON
     :param progress: called with a sentence at each step of the start
     :raises AirflowProcessFailed: a process did not start; the message holds the end of its log
     """
@@ -300,6 +302,7 @@ def running_airflow(
         python_path=[folder.resolve() for folder in python_path],
         preload=preload,
         options=options or {},
+        connections=connections or {},
     )
     airflow = RunningAirflow(settings)
     with _ended_by_a_signal_as_by_an_error():

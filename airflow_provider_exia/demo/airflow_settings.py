@@ -57,6 +57,7 @@ class AirflowSettings:
     :param preload: modules that the scheduler imports before it forks its workers, so that tasks find them loaded;
         gains nothing where tasks start afresh (macOS)
     :param options: further Airflow options, ``{"section.key": "value"}``; they win over these settings
+    :param connections: id to JSON, for every process and nowhere written
     :param port: of the API server, on the loopback
     :param secrets: of this run
     """
@@ -66,6 +67,7 @@ class AirflowSettings:
     python_path: Sequence[Path] = ()
     preload: Sequence[str] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    connections: Mapping[str, str] = field(default_factory=dict, repr=False)
     port: int = field(default_factory=lambda: free_port())
     secrets: Secrets = field(default_factory=Secrets)
 
@@ -104,7 +106,8 @@ class AirflowSettings:
         :param component: Airflow's own word for it: ``api-server``, ``scheduler``, ...
         """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-        return inherited | self._process_variables(component) | self._option_variables()
+        connections = {f"AIRFLOW_CONN_{name.upper()}": text for name, text in self.connections.items()}
+        return inherited | self._process_variables(component) | self._option_variables() | connections
 
     def _process_variables(self, component: str) -> dict[str, str]:
         import_path = [*map(str, self.python_path), os.environ.get("PYTHONPATH", "")]

@@ -50,9 +50,16 @@ class Report:
         draw(story, policy, chart)
         self._console.print(f"{len(story.weeks)} weeks, {len(story.events)} events in {seconds:.0f} s")
         self._console.print(f"chart: {chart}", soft_wrap=True)
-        self._console.print(
-            f"journal: AIRFLOW_HOME={self._folder / 'airflow'} exia history flight_delay", soft_wrap=True
+
+    def journal(self, connection: str) -> None:
+        """Say how to read the journal.
+
+        :param connection: the option that names the library; empty for the one in the demo's folder
+        """
+        command = (
+            f"exia {connection} history" if connection else f"AIRFLOW_HOME={self._folder / 'airflow'} exia history"
         )
+        self._console.print(f"journal: {command} flight_delay", soft_wrap=True)
 
     def address(self, airflow: RunningAirflow) -> None:
         """Say where the Airflow UI is and how to log in."""

@@ -7,6 +7,7 @@ library and from what the tasks returned.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -31,6 +32,7 @@ from airflow_provider_exia.monitoring.journal import MonitorJournal, MonitorStor
 from airflow_provider_exia.monitoring.policy import Policy
 
 if TYPE_CHECKING:
+    from airflow_provider_exia.demo.connected import ConnectedLibrary
     from airflow_provider_exia.demo.report import Report
     from airflow_provider_exia.monitoring.entries import MonitorEntry
 
@@ -132,11 +134,12 @@ class StoryTeller:
         )
 
 
-def run(*, folder: Path, keep_up: bool) -> int:
+def run(*, folder: Path, keep_up: bool, connected: ConnectedLibrary | None = None) -> int:
     """Run the demo in a folder of its own and tell its story.
 
     :param folder: made if absent; what an earlier demo left in it is removed first
     :param keep_up: leave Airflow running at the end until Ctrl-C
+    :param connected: the library to use; None: an embedded one in the folder
     :returns: the exit code
     :raises InvalidInput: the folder holds something else
     """
@@ -151,18 +154,27 @@ def run(*, folder: Path, keep_up: bool) -> int:
     airflow_home = home / "airflow"
     # Drawing writes caches, by default into the home folder: like all else they go into the demo's.
     os.environ["MPLCONFIGDIR"] = str(airflow_home / "matplotlib")
-    with running_airflow(airflow_home, dags_folder=dags_folder, preload=PRELOADED, progress=report.step) as airflow:
-        documents, blobs = embedded_locations(airflow_home)
-        with open_library(documents, blobs=blobs, by="exia demo") as library:
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # to whom Airflow, once imported, would lend its voice
+    connections = connected.connections if connected else {}
+    with running_airflow(
+        airflow_home, dags_folder=dags_folder, preload=PRELOADED, connections=connections, progress=report.step
+    ) as airflow:
+        with connected.library if connected else _embedded(airflow_home) as library:
             report.step("waiting for the DAGs to be read")
             for dag_id in (TRAIN_DAG, WEEKLY_DAG):
                 airflow.client.wait_for_dag(dag_id, parsed_after=started_at)
             teller = StoryTeller(airflow, library, flights.data_folder(airflow_home), report.tell)
             story = teller.live()
             report.finish(story, Policy(**read_spec(SPEC).policy()), seconds=time.monotonic() - started)
+            report.journal(f"--connection {connected.conn_id}" if connected else "")
         if keep_up:
             _keep_up(airflow, report)
     return 0
+
+
+def _embedded(airflow_home: Path) -> ModelLibrary:
+    documents, blobs = embedded_locations(airflow_home)
+    return open_library(documents, blobs=blobs, by="exia demo")
 
 
 def _keep_up(airflow: RunningAirflow, report: Report) -> None:

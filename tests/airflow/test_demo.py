@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -23,6 +25,7 @@ from airflow_provider_exia.monitoring.decisions import DecisionLog, GateDecision
 from airflow_provider_exia.monitoring.entries import MonitorEntry
 from airflow_provider_exia.monitoring.journal import MonitorJournal, MonitorStores
 from tests.conftest import AIRFLOW_HOME
+from tests.servers.session import fresh_blobs_url, fresh_documents_url
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -80,8 +83,11 @@ class Demo:
     processes: list[str]
 
 
-def run_demo(place: Path, program: str = SAME_PACE) -> Demo:
-    """Run the demo in a folder, with a home, a folder for temporary files and Airflow settings of its own around it."""
+def run_demo(place: Path, program: str = SAME_PACE, *, stores: tuple[str, str] | None = None) -> Demo:
+    """Run the demo in a folder, with a home, a folder for temporary files and Airflow settings of its own around it.
+
+    :param stores: the URLs of documents and blobs on servers, which the demo is then given by naming one connection
+    """
     surroundings = place / "surroundings"
     for name in ("home", "tmp", "cwd"):
         (surroundings / name).mkdir(parents=True)
@@ -97,12 +103,15 @@ def run_demo(place: Path, program: str = SAME_PACE) -> Demo:
         "AIRFLOW_CONN_EXIA_DEFAULT": "exia://nowhere.invalid",
     }
     command = [sys.executable, "-c", program, "demo", "--folder", str(place / "demo")]
+    if stores:
+        command += ["--connection", "exia_servers"]
+        environment |= connections_to(*stores)
     finished = subprocess.run(
         command, env=environment, cwd=surroundings / "cwd", capture_output=True, text=True, timeout=840, check=False
     )
     output = finished.stdout + finished.stderr
     assert finished.returncode == 0, output
-    documents, blobs = embedded_locations(place / "demo" / "airflow")
+    documents, blobs = stores or embedded_locations(place / "demo" / "airflow")
     with open_library(documents, blobs=blobs, by="the test") as library:
         resources = library.resources
         stores = MonitorStores(documents=resources.documents, clock=resources.clock, new_token=resources.new_token)
@@ -116,6 +125,26 @@ def run_demo(place: Path, program: str = SAME_PACE) -> Demo:
             decisions=DecisionLog(resources.documents).of_model(MODEL)[::-1],
             processes=processes_around(place),
         )
+
+
+def connections_to(documents: str, blobs: str) -> dict[str, str]:
+    """Return the variables in which Airflow finds the connection ``exia_servers`` and the two that it names."""
+    at, bucket = urlsplit(documents), urlsplit(blobs)
+    connections: dict[str, dict[str, Any]] = {
+        "their_mongo": {"conn_type": "mongo", "host": at.hostname, "port": at.port, "schema": at.path[1:]},
+        "their_minio": {
+            "conn_type": "minio",
+            "host": f"http://{bucket.hostname}",
+            "port": bucket.port,
+            "login": bucket.username,
+            "password": bucket.password,
+        },
+        "exia_servers": {
+            "conn_type": "exia",
+            "extra": {"documents": "their_mongo", "blobs": "their_minio", "bucket": bucket.path[1:]},
+        },
+    }
+    return {f"AIRFLOW_CONN_{name.upper()}": json.dumps(fields) for name, fields in connections.items()}
 
 
 def processes_around(place: Path) -> list[str]:
@@ -257,3 +286,37 @@ def test_the_year_is_the_same(demo: Demo, tmp_path: Path, program: str) -> None:
 
     assert comparable(other) == comparable(demo)
     assert told(other.output) == STORY
+
+
+@pytest.mark.full
+@pytest.mark.servers("minio", "mongo")
+@pytest.mark.timeout(1800)
+def test_the_year_is_the_same_on_servers(demo: Demo, tmp_path: Path) -> None:
+    other = run_demo(tmp_path, stores=(fresh_documents_url("mongo"), fresh_blobs_url("minio")))
+
+    assert comparable(other) == comparable(demo)
+    assert told(other.output) == told(demo.output) == STORY
+    assert not (tmp_path / "demo" / "airflow" / "exia").exists(), "nothing was kept in the embedded library"
+    secret = urlsplit(fresh_blobs_url("minio")).password or ""
+    assert secret not in other.output
+    assert [str(path) for path in other.folder.rglob("*.log") if secret in path.read_text(errors="replace")] == []
+
+
+@pytest.mark.servers("minio", "mongo")
+def test_a_library_that_holds_the_model_already_is_refused(tmp_path: Path) -> None:
+    stores = fresh_documents_url("mongo"), fresh_blobs_url("minio")
+    (tmp_path / "model.json").write_text("{}")
+    with open_library(stores[0], blobs=stores[1]) as library:
+        library.publish(MODEL, tmp_path / "model.json", format="json")
+
+    refused = subprocess.run(
+        [sys.executable, "-c", SAME_PACE, "demo", "--folder", str(tmp_path / "demo"), "--connection", "exia_servers"],
+        env=os.environ | {"AIRFLOW_HOME": str(AIRFLOW_HOME)} | connections_to(*stores),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert refused.returncode == 1
+    assert "the library of connection 'exia_servers' already holds a model 'flight_delay'" in refused.stderr
+    assert not (tmp_path / "demo").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 import types
 from pathlib import Path
@@ -80,6 +81,7 @@ def story(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     asked: list[dict[str, Any]] = []
     module: Any = types.ModuleType("airflow_provider_exia.demo.story")
     module.run = lambda **arguments: asked.append(arguments) or 3
+    module.MODEL = "flight_delay"
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr("airflow_provider_exia.demo.story", module, raising=False)
     return asked
@@ -89,7 +91,38 @@ def test_demo_hands_its_options_on_and_ends_with_the_storys_exit_code(run: Run, 
     result = run("demo", "--folder", "here", "--keep-up")
 
     assert result.exit_code == 3
-    assert story == [{"folder": Path("here"), "keep_up": True}]
+    assert story == [{"folder": Path("here"), "keep_up": True, "connected": None}]
+
+
+def test_demo_hands_on_the_library_of_a_connection_and_what_it_names(
+    run: Run, story: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    extra = {"documents": "my_sqlite", "blobs": f"file://{tmp_path}/blobs"}
+    connections = {
+        "my_sqlite": {"conn_type": "sqlite", "host": f"{tmp_path}/library.db"},
+        "mine": {"conn_type": "exia", "password": "hmac:" + "0" * 64, "extra": extra},
+    }
+    for conn_id, fields in connections.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
+
+    result = run("--connection", "mine", "demo")
+
+    assert result.exit_code == 3, result.stderr
+    connected = story[0]["connected"]
+    assert connected.library.models() == []
+    handed_on = {conn_id: json.loads(text) for conn_id, text in connected.connections.items()}
+    assert sorted(handed_on) == ["exia_default", "my_sqlite"]
+    assert handed_on["my_sqlite"]["host"] == f"{tmp_path}/library.db"
+    assert handed_on["exia_default"]["password"] == "hmac:" + "0" * 64
+    assert "0" * 64 not in repr(connected)
+
+
+def test_demo_takes_no_library_by_its_urls(run: Run, story: list[dict[str, Any]]) -> None:
+    result = run("demo", "--documents", "sqlite:////tmp/library.db", "--blobs", "file:///tmp/blobs")
+
+    assert result.exit_code == 2
+    assert "takes --connection only" in result.stderr
+    assert story == []
 
 
 def test_demo_without_its_extra_says_what_to_install_before_anything_starts(
