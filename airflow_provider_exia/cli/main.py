@@ -11,7 +11,18 @@ from typing import Any
 import click
 
 from airflow_provider_exia import __version__
-from airflow_provider_exia.cli import compiling, copying, decisions, doctor, keys, monitor, moving, parameters, reading
+from airflow_provider_exia.cli import (
+    compiling,
+    copying,
+    decisions,
+    doctor,
+    housekeeping,
+    keys,
+    monitor,
+    moving,
+    parameters,
+    reading,
+)
 from airflow_provider_exia.cli.output import one_line
 from airflow_provider_exia.cli.places import chosen_connection, library_options
 from airflow_provider_exia.exceptions import ExiaError, MissingExtra
@@ -116,6 +127,8 @@ for _command in (
     moving.retire,
     moving.restore,
     copying.copy,
+    housekeeping.gc,
+    housekeeping.verify,
     keys.key,
     doctor.doctor,
     monitor.monitor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,20 @@ class DamagedFile(ModelLibraryError):
     def __init__(self, *, reference: str, path: str, problem: str) -> None:
         self.reference, self.path, self.problem = reference, path, problem
         super().__init__(f"{reference}: the stored file {path!r} is not the one that was published: {problem}")
+
+
+class DamagedLibrary(ModelLibraryError):
+    """Something that is stored is not what was written.
+
+    :param damaged: name of a version, journal or model, and what is wrong with it
+    """
+
+    def __init__(self, damaged: Mapping[str, str]) -> None:
+        self.damaged = dict(damaged)
+        name, problem = next(iter(self.damaged.items()))
+        others = len(self.damaged) - 1
+        more = f"; {others} more in the log" if others else ""
+        super().__init__(f"{name} is damaged: {problem}{more}; 'exia verify' names all")
 
 
 class SignatureRefused(ModelLibraryError):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
+from airflow_provider_exia.clock import SystemClock
+from airflow_provider_exia.model_library.records import State
 from tests.airflow.running import run_dag
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.airflow, pytest.mark.usefixtures("metadata_database")]
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
-TESTED = {"example_train", "example_predict", "example_operators", "example_rollback"}
+TESTED = {"example_train", "example_predict", "example_operators", "example_rollback", "example_housekeeping"}
 WATCHED = {"example_watch_train", "example_watch_week"}  # tested in test_example_watch.py
 ALARM = {"example_alarm"}  # tested in test_example_alarm.py
 EVENTS = {"example_model_release", "example_model_released"}  # tested in test_model_events.py
@@ -69,3 +72,25 @@ def test_files_are_written_promoted_read_and_rolled_back(
     assert back.result("rollback") == "example_rules/1"
     assert [entry.action for entry in library.history("example_rules")] == ["rollback", "promote", "promote"]
     assert json.loads(Path("/tmp/example_rules/model.json").read_text()) == {"limit": 15}
+
+
+def test_garbage_goes_every_week_and_damage_fails_the_run(
+    dags: dict[str, DAG], library: ModelLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        (tmp_path / "model.json").write_text(json.dumps({"limit": number}))
+        library.publish("example_rules", tmp_path / "model.json", format="json")
+    library.promote("example_rules/2")
+    library.retire("example_rules/1")
+    monkeypatch.setattr(SystemClock, "now", lambda _clock: datetime.now(UTC) + timedelta(days=7))
+
+    week = run_dag(dags["example_housekeeping"])
+    for blob in list(library.resources.blobs.list("models/")):
+        library.resources.blobs.delete(blob.key)
+    damaged = run_dag(dags["example_housekeeping"])
+
+    assert week.state == "success"
+    assert week.result("collect_garbage")["deleted"] == 1
+    assert week.result("verify")["verified"] == 3
+    assert library.versions("example_rules")[1].state is State.COLLECTED
+    assert (damaged.state, damaged.tasks["verify"]) == ("failed", "failed")

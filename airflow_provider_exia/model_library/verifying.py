@@ -1,0 +1,163 @@
+"""Verification of what is stored: every document, every file of every READY version, every journal. Nothing is changed.
+
+It runs beside writers and a collector: what looks damaged because it moved meanwhile is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
+
+from airflow_provider_exia.exceptions import ExiaError
+from airflow_provider_exia.model_library import journal
+from airflow_provider_exia.model_library.aliases import check_in_use, check_ready
+from airflow_provider_exia.model_library.exceptions import ModelLibraryError
+from airflow_provider_exia.model_library.loading import LoadPolicy, check_manifest
+from airflow_provider_exia.model_library.manifest import blob_key
+from airflow_provider_exia.model_library.records import (
+    MODEL_JOURNAL,
+    VERSIONS,
+    FileRecord,
+    JournalEntry,
+    State,
+    Version,
+)
+from airflow_provider_exia.model_library.resolving import require_model
+from airflow_provider_exia.model_library.signing import check_signature
+from airflow_provider_exia.storage.blobs import BlobMissing, sha256_of
+from airflow_provider_exia.storage.codec import DamagedDocument, from_document
+from airflow_provider_exia.storage.documents import Query
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.resources import Resources
+    from airflow_provider_exia.storage.documents import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """Something that was looked at, and what is wrong with it.
+
+    :param name: a version's reference, or a model's journal or alias
+    :param size: bytes that were read and hashed
+    :param problems: what is damaged, in words; empty: nothing
+    """
+
+    name: str
+    size: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def count(resources: Resources, model: str) -> int:
+    """Return how many things :func:`verify` looks at: for a bar, so what comes meanwhile is not counted."""
+    return len(resources.documents.find(VERSIONS, Query(where={"model": model}, order="number"))) + 1
+
+
+def verify(resources: Resources, model: str) -> Iterator[Verified]:
+    """Look at a model's versions, oldest first, then at its journal with the aliases.
+
+    :raises UnknownModel: there is no such model
+    :raises StoreUnavailable: a store does not answer
+    """
+    require_model(resources, model)
+    for document in resources.documents.find(VERSIONS, Query(where={"model": model}, order="number")):
+        yield _verify_version(resources, document)
+    yield Verified(name=f"{model}: journal", problems=tuple(_problems_of_journal(resources, model)))
+
+
+def _verify_version(resources: Resources, document: Document) -> Verified:
+    name = f"{document['model']}/{document['number']}"
+    try:
+        version = from_document(Version, document)
+    except DamagedDocument as error:
+        return Verified(name=name, problems=(str(error),))
+    if version.state is not State.READY:
+        return Verified(name=name)
+    problems = [*_problems_of_manifest(resources, version), *_problems_of_files(resources, version)]
+    return Verified(name=name, size=version.size, problems=tuple(problems))
+
+
+def _problems_of_manifest(resources: Resources, version: Version) -> Iterator[str]:
+    try:
+        check_manifest(version, LoadPolicy())
+        check_signature(resources.keys, version)
+    except ModelLibraryError as error:
+        yield str(error)
+
+
+def _problems_of_files(resources: Resources, version: Version) -> Iterator[str]:
+    for file in version.files:
+        try:
+            problem = _problem_of_file(resources, version, file)
+        except ExiaError as error:  # a path that no key can have, a folder where a file should be
+            problem = str(error)
+        if problem:
+            yield f"{file.path}: {problem}"
+
+
+def _problem_of_file(resources: Resources, version: Version, file: FileRecord) -> str:
+    try:
+        with _open(resources, version, file) as stream:
+            sha256, size = sha256_of(stream)
+    except BlobMissing as error:
+        return "" if _is_collected(resources, version) else f"there is none at {error.key!r} in the blob store"
+    if size != file.size:
+        return f"it has {size} bytes, not {file.size}"
+    return "" if sha256 == file.sha256 else f"its SHA-256 is {sha256}, not {file.sha256}"
+
+
+def _open(resources: Resources, version: Version, file: FileRecord) -> BinaryIO:
+    text = version.inline_text(file.path)
+    if text is not None:
+        return BytesIO(text.encode())
+    return resources.blobs.open(blob_key(resources.prefix, version, file.path))
+
+
+def _is_collected(resources: Resources, version: Version) -> bool:
+    """Say whether a version was collected while we looked at it: that is written before its first file goes."""
+    document = resources.documents.get(VERSIONS, {"model": version.model, "number": version.number})
+    return document is not None and document["state"] == State.COLLECTED.value
+
+
+def _problems_of_journal(resources: Resources, model: str) -> Iterator[str]:
+    newest: JournalEntry | None = None
+    expected = 1
+    for document in resources.documents.find(MODEL_JOURNAL, Query(where={"model": model}, order="sequence")):
+        sequence = document["sequence"]
+        if sequence != expected:
+            yield f"entry {expected} is missing: the next one is {sequence}"
+        expected = sequence + 1
+        try:
+            entry = from_document(JournalEntry, document)
+        except DamagedDocument as error:
+            yield f"entry {sequence}: {error}"
+            continue
+        if newest is not None and entry.at < newest.at:
+            yield f"entry {sequence} is of an earlier time than entry {newest.sequence}"
+        newest = entry
+    if newest is not None and newest.sequence == expected - 1:
+        yield from _problems_of_aliases(resources, model)
+
+
+def _problems_of_aliases(resources: Resources, model: str) -> list[str]:
+    """Look at every version in a stack, until no move comes between reading the aliases and their versions."""
+    while True:
+        entry = journal.newest_entry(resources, model)
+        named = [(alias, number) for alias, state in entry.aliases.items() for number in state.stack] if entry else []
+        problems = [
+            f"alias {alias!r} can reach version {number}: {problem}"
+            for alias, number in named
+            if (problem := _why_not_usable(resources, model, number))
+        ]
+        if not problems or entry == journal.newest_entry(resources, model):
+            return problems
+
+
+def _why_not_usable(resources: Resources, model: str, number: int) -> str:
+    try:
+        check_in_use(resources, model, number)
+        check_ready(resources, model, number)
+    except (ModelLibraryError, DamagedDocument) as error:
+        return str(error)
+    return ""

@@ -1,0 +1,184 @@
+"""Verification finds each kind of damage, names it, and finds nothing where nothing is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_exia.model_library.exceptions import UnknownModel
+from airflow_provider_exia.model_library.library import ModelLibrary
+from airflow_provider_exia.model_library.manifest import blob_key
+from airflow_provider_exia.model_library.records import MODEL_JOURNAL, VERSIONS
+from airflow_provider_exia.model_library.signing import read_keys
+from airflow_provider_exia.model_library.verifying import count, verify
+from tests.simulation.scenarios import library_on
+from tests.simulation.scheduler import SimulatedClock
+from tests.simulation.stores import Memory, as_stored
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock(START)
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def library(memory: Memory, clock: SimulatedClock, tmp_path: Path) -> ModelLibrary:
+    """Versions 1 and 2 were champions, version 3 is retired and collected, version 4 was never used."""
+    library = library_on(memory, clock=clock)
+    for number in (1, 2, 3, 4):
+        source = tmp_path / "model.json"
+        source.write_text(json.dumps({"number": number}))
+        library.publish("m", source, format="json", work=f"work {number}")
+    library.promote("m/1")
+    library.promote("m/2")
+    library.retire("m/3")
+    clock.moment += timedelta(days=4)
+    library.collect("m", delete=True)
+    return library
+
+
+def problems(library: ModelLibrary) -> dict[str, str]:
+    """Return what is damaged."""
+    found = list(verify(library.resources, "m"))
+    assert len(found) == count(library.resources, "m") == 5
+    return {one.name: "; ".join(one.problems) for one in found if one.problems}
+
+
+def change(memory: Memory, collection: str, field: str, value: int, **fields: Any) -> None:
+    """Change what is stored, behind the store's back."""
+    kept = memory.documents[collection]
+    for identity, item in list(kept.items()):
+        if item.document[field] == value:
+            kept[identity] = as_stored({**item.document, **fields}, revision=item.document["revision"])
+
+
+def key_of(library: ModelLibrary, number: int) -> str:
+    version = next(each for each in library.versions("m") if each.number == number)
+    return blob_key("models", version, "model.json")
+
+
+def test_nothing_is_damaged_where_everything_is_as_it_was_written(library: ModelLibrary) -> None:
+    assert problems(library) == {}
+    assert sum(one.size for one in verify(library.resources, "m")) == 3 * len('{"number": 1}')
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "model.json: there is none at 'models/m/"),
+        (b'{"number": 9}', "model.json: its SHA-256 is "),
+        (b"{}", "model.json: it has 2 bytes, not 13"),
+    ],
+)
+def test_a_file_that_is_not_what_was_published_is_named(
+    library: ModelLibrary, memory: Memory, content: bytes | None, problem: str
+) -> None:
+    key = key_of(library, 1)
+    if content is None:
+        memory.delete_blob(key)
+    else:
+        memory.put(key, content)
+
+    assert list(problems(library)) == ["m/1"]
+    assert problems(library)["m/1"].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"foreign": 1}, "a stored Version is damaged at 'foreign'"),
+        ({"digest": "0" * 64}, "its list of files was changed"),
+        ({"work": "another"}, "its list of files was changed"),
+        ({"format": "raw"}, "its list of files was changed"),
+    ],
+)
+def test_a_document_that_was_changed_is_named(
+    library: ModelLibrary, memory: Memory, fields: dict[str, Any], problem: str
+) -> None:
+    change(memory, VERSIONS.name, "number", 4, **fields)
+
+    assert list(problems(library)) == ["m/4"]
+    assert problem in problems(library)["m/4"]
+
+
+def test_a_path_that_no_key_can_have_is_named_and_nothing_is_opened(library: ModelLibrary, memory: Memory) -> None:
+    (file,) = next(each for each in library.versions("m") if each.number == 4).files
+    hostile = {"path": "../other", "role": "model", "sha256": file.sha256, "size": file.size}
+    change(memory, VERSIONS.name, "number", 4, files=[hostile])
+
+    assert "'../other' cannot name a file of a version" in problems(library)["m/4"]
+
+
+def test_an_unsigned_version_is_named_where_keys_are_configured(library: ModelLibrary) -> None:
+    keys = read_keys("hmac:" + "A" * 43 + "=")
+    strict = ModelLibrary(replace(library.resources, keys=keys))
+
+    assert list(problems(strict)) == ["m/1", "m/2", "m/4"]
+    assert "it is not signed" in problems(strict)["m/1"]
+
+
+def remove_entry(memory: Memory, sequence: int) -> None:
+    memory.delete(MODEL_JOURNAL, {"model": "m", "sequence": sequence})
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda memory: remove_entry(memory, 2), "entry 2 is missing: the next one is 3"),
+        (lambda memory: change(memory, "model_journal", "sequence", 2, foreign=1), "entry 2: a stored JournalEntry"),
+        (
+            lambda memory: change(memory, "model_journal", "sequence", 2, at="2025-01-01T00:00:00.000000Z"),
+            "entry 2 is of an earlier time than entry 1",
+        ),
+        (
+            lambda memory: change(
+                memory, "model_journal", "sequence", 4, aliases={"champion": {"since": 2, "stack": [7]}}
+            ),
+            "alias 'champion' can reach version 7: ",
+        ),
+        (
+            lambda memory: change(
+                memory, "model_journal", "sequence", 4, aliases={"champion": {"since": 2, "stack": [2, 3]}}
+            ),
+            "alias 'champion' can reach version 3: ",
+        ),
+    ],
+    ids=["hole", "foreign field", "back in time", "unknown version", "collected version"],
+)
+def test_a_journal_that_was_changed_is_named(
+    library: ModelLibrary, memory: Memory, damage: Callable[[Memory], None], problem: str
+) -> None:
+    damage(memory)
+
+    assert list(problems(library)) == ["m: journal"]
+    assert problem in problems(library)["m: journal"]
+
+
+def test_a_version_that_is_collected_while_it_is_looked_at_is_not_damaged(
+    library: ModelLibrary, clock: SimulatedClock
+) -> None:
+    library.retire("m/4")
+    steps = verify(library.resources, "m")
+    next(steps)
+    clock.moment += timedelta(days=4)
+    library.collect("m", delete=True)
+
+    assert [one for one in steps if one.problems] == []
+
+
+def test_a_model_that_is_not_there_is_refused(library: ModelLibrary) -> None:
+    with pytest.raises(UnknownModel):
+        list(verify(library.resources, "other"))
