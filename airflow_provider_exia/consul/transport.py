@@ -62,7 +62,7 @@ class ConsulTransport:
         index: int = 0,
         consistency: bool = True,
     ) -> Answer:
-        """Call an endpoint that changes nothing; tried once more when the connection breaks.
+        """Call an endpoint that changes nothing; tried once more when the connection breaks, but not after a time-out.
 
         :param path: below ``/v1/``
         :param wait: how long the agent may hold the answer until something is newer than ``index``
@@ -79,7 +79,7 @@ class ConsulTransport:
             try:
                 return self._call("get", path, asked)
             except _ConnectionBroke as error:
-                if not remaining:
+                if error.is_timeout or not remaining:
                     raise ConsulUnavailable(str(error)) from error
         raise AssertionError("the last try returns or raises")
 
@@ -138,7 +138,8 @@ class ConsulTransport:
         except RequestException as error:
             if _was_refused(error):
                 raise ConsulUnavailable(f"{self._where}: nobody listens there, or the name is unknown") from error
-            raise _ConnectionBroke(f"{self._where}: no answer ({type(error).__name__})") from error
+            problem = f"{self._where}: no answer ({type(error).__name__})"
+            raise _ConnectionBroke(problem, is_timeout=_was_silent(error)) from error
         return answer
 
     def _read(self, response: Any, is_write: bool) -> Answer:
@@ -170,12 +171,27 @@ class ConsulTransport:
 
 
 class _ConnectionBroke(Exception):
-    """A request was sent, and no answer came."""
+    """A request was sent, and no answer came.
+
+    :param is_timeout: within the time-out; else the connection was closed
+    """
+
+    def __init__(self, problem: str, *, is_timeout: bool) -> None:
+        self.is_timeout = is_timeout
+        super().__init__(problem)
 
 
 def _index_of(headers: Mapping[str, str]) -> int:
     text = str(headers.get("X-Consul-Index") or "0")
     return int(text) if text.isdecimal() else 0
+
+
+def _was_silent(error: Exception) -> bool:
+    """Say whether the agent took too long, before its answer or in the middle of it."""
+    from requests.exceptions import Timeout
+    from urllib3.exceptions import ReadTimeoutError
+
+    return isinstance(error, Timeout) or isinstance(error.args[0] if error.args else None, ReadTimeoutError)
 
 
 def _was_refused(error: Exception) -> bool:
