@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_exia.cli.output import pairs_text, time_text
 
 if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.annotations import Annotation
     from airflow_provider_exia.model_library.library import ModelLibrary
     from airflow_provider_exia.model_library.records import AliasState, JournalEntry, Lineage, Version
 
 _SHOWN_BLOCKS = 3
+_SHOWN_CHARACTERS = 1_000
 
 
 def find_version(library: ModelLibrary, reference: str) -> Version:
@@ -73,6 +75,16 @@ def facts_of_version(version: Version, *, aliases: Sequence[str], retired: bool)
     }
 
 
+def facts_of_annotation(annotation: Annotation) -> dict[str, Any]:
+    """Return the JSON of the tags and the note of a version or model."""
+    return {"tags": dict(annotation.tags), "note": annotation.note}
+
+
+def texts_of_annotation(annotation: Annotation) -> dict[str, str]:
+    """Return the tags and the note as names and texts for people."""
+    return {"tags": pairs_text(annotation.tags), "note": annotation.note}
+
+
 def facts_of_entry(entry: JournalEntry) -> dict[str, Any]:
     """Return the JSON of one journal entry."""
     return _document(entry)
@@ -101,6 +113,15 @@ def lineage_texts(lineage: Lineage) -> dict[str, str]:
         "environment": pairs_text(lineage.environment),
         "champion then": lineage.champion or "",
     }
+
+
+def inline_text(text: str) -> str:
+    """Return the text of an inline file for people: its beginning, without what a terminal would obey."""
+    shown = "".join(
+        mark if mark.isprintable() or mark == "\n" else "\N{REPLACEMENT CHARACTER}" for mark in text[:_SHOWN_CHARACTERS]
+    )
+    more = len(text) - len(shown)
+    return f"{shown} ... and {more} more characters: see --json" if more else shown
 
 
 def _blocks_text(blocks: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from airflow_provider_exia.cli.facts import (
     find_version,
     lineage_texts,
     standing,
+    inline_text,
 )
 from airflow_provider_exia.cli.output import (
     Column,
@@ -184,3 +185,5 @@ def _print_version(version: Version, *, state: str, aliases: str) -> None:
         if any(more.values()):
             click.echo()
             print_facts(title, more)
+    for path, text in (version.inline or {}).items():
+        click.echo(f"\n{path} (in the document)\n{inline_text(text)}")

@@ -12,8 +12,8 @@ from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library import aliases, collecting, journal, loading, publishing, resolving
 from airflow_provider_exia.model_library.annotations import Annotations
 from airflow_provider_exia.model_library.exceptions import NotFound
-from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.inline import InlineObjects
+from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.names import CHAMPION, check_alias, check_model_name, parse_reference
 from airflow_provider_exia.model_library.permissions import Permissions
 from airflow_provider_exia.model_library.publishing import Publication, SourceFile

@@ -22,28 +22,34 @@ if TYPE_CHECKING:
 
 
 class ModelWriteOperator(ExiaOperator):
-    """Publish files as one new version of a model.
+    """Publish files, or a small value, as one new version of a model.
 
     :param model: the model's name (templated)
     :param file: path of the model's file (templated)
-    :param format: ``skops``, ``json`` or ``raw``
+    :param inline: instead of a file a JSON value, or for ``code`` a name as in ``package.module:name``; it lies in the
+        version's document up to 1 MB (templated)
+    :param format: ``skops``, ``safetensors``, ``onnx``, ``json``, ``code``, ``raw``, ``pickle`` or ``joblib``; of a
+        value ``json`` or ``code``
     :param holdout: path of the file that the gate judges on (templated)
     :param others: paths of further files, as a tokenizer or a configuration (templated)
     :param metrics: name to finite number (templated)
     :param parameters: settings of the training, for the lineage (templated)
     :returns: the version's reference, as in ``churn/3``
-    :raises InvalidInput: a file is missing, empty or of another format, or a name or metric cannot be used
+    :raises InvalidInput: a file is missing or empty, a value, name or metric cannot be used, or there are both or
+        neither of ``file`` and ``inline``
+    :raises WrongFormat: the file is of another format
     """
 
     announces = True
 
-    template_fields: Sequence[str] = ("model", "file", "holdout", "others", "metrics", "parameters")
+    template_fields: Sequence[str] = ("model", "file", "inline", "holdout", "others", "metrics", "parameters")
 
     def __init__(
         self,
         *,
         model: str,
-        file: str,
+        file: str | None = None,
+        inline: Any = None,
         format: str,  # noqa: A002 - the field's own word
         holdout: str | None = None,
         others: Sequence[str] = (),
@@ -54,6 +60,7 @@ class ModelWriteOperator(ExiaOperator):
         super().__init__(**kwargs)
         self.model = model
         self.file = file
+        self.inline = inline
         self.format = format
         self.holdout = holdout
         self.others = others
@@ -65,18 +72,21 @@ class ModelWriteOperator(ExiaOperator):
         from airflow_provider_exia.model_library.publishing import SourceFile
         from airflow_provider_exia.model_library.records import Lineage, Role
 
-        files = [SourceFile(source=Path(self.file))]
+        if (self.file is None) == (self.inline is None):
+            raise InvalidInput(f"ModelWriteOperator of {self.model!r}: give either 'file' or 'inline'")
+        others = [SourceFile(source=Path(other), role=Role.OTHER) for other in self.others]
         if self.holdout:
-            files.append(SourceFile(source=Path(self.holdout), role=Role.HOLDOUT))
-        files += [SourceFile(source=Path(other), role=Role.OTHER) for other in self.others]
-        version = self.library.publish(
-            self.model,
-            files,
-            format=self.format,
-            metrics={name: _number(self.model, name, value) for name, value in (self.metrics or {}).items()},
-            lineage=Lineage(parameters=self.parameters or {}, dag_run=run_facts(context)),
-            work=work_key(context, self.model),
-        )
+            others.append(SourceFile(source=Path(self.holdout), role=Role.HOLDOUT))
+        facts: dict[str, Any] = {
+            "format": self.format,
+            "metrics": {name: _number(self.model, name, value) for name, value in (self.metrics or {}).items()},
+            "lineage": Lineage(parameters=self.parameters or {}, dag_run=run_facts(context)),
+            "work": work_key(context, self.model),
+        }
+        if self.file is None:
+            version = self.library.publish_inline(self.model, self.inline, others=others, **facts)
+        else:
+            version = self.library.publish(self.model, [SourceFile(source=Path(self.file)), *others], **facts)
         announce_version(context, self.exia_conn_id, version)
         self.log.info("published %s (%d files, %d bytes)", version.reference, len(version.files), version.size)
         return version.reference

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_provider_exia.model_library.publishing import SourceFile
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -101,6 +103,26 @@ def test_show_as_json_is_the_version_with_files_lineage_and_schema(run: Run, pub
     assert shown["lineage"]["data_digest"] == "d" * 64
     assert shown["input_schema"] == {"carrier": "category", "hour": "int64"}
     assert "revision" not in shown
+
+
+def test_show_prints_what_lies_in_the_document(run: Run, library: ModelLibrary) -> None:
+    library.publish_inline("rules", {"limit": 15})
+
+    assert 'model.json (in the document)\n{"limit":15}\n' in run("show", "rules/1").stdout
+    assert json.loads(run("show", "rules/1", "--json").stdout)["inline"] == {"model.json": '{"limit":15}'}
+
+
+def test_show_prints_the_beginning_of_a_long_text_and_nothing_that_a_terminal_obeys(
+    run: Run, library: ModelLibrary, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("\x1b]0;title\x07" + "x" * 2_000)
+    library.publish("notes", [SourceFile(source=tmp_path / "notes.txt", inline=True)], format="raw")
+
+    shown = run("show", "notes/1").stdout
+
+    assert "\x1b" not in shown
+    assert "]0;title" in shown
+    assert "xxx ... and 1010 more characters: see --json\n" in shown
 
 
 def test_a_retired_version_can_be_looked_at_by_its_number(run: Run, published: ModelLibrary) -> None:

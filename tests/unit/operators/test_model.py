@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.model_library.exceptions import AliasMoved, NotFound, NothingToRollBackTo, UnknownModel
 from airflow_provider_exia.model_library.records import Role
 from airflow_provider_exia.monitoring.decisions import DecisionLog, GateDecision
@@ -96,6 +97,47 @@ def test_a_retry_writes_no_second_version_and_a_cleared_task_does(library: Model
 
     assert [write(), write(try_number=2), write(clear_number=1)] == ["delay/1", "delay/1", "delay/2"]
     assert len(library.versions("delay")) == 2
+
+
+def test_an_inline_value_is_a_version_beside_its_holdout(library: ModelLibrary, tmp_path: Path) -> None:
+    holdout = write_json(tmp_path / "week.json", [1, 2])
+    operator = ModelWriteOperator(
+        task_id="write", model="delay", inline={"limit": 15}, format="json", holdout=holdout, metrics={"brier": 0.2}
+    )
+
+    again = [operator.execute(context_of("write")), operator.execute(context_of("write", try_number=2))]
+
+    version = library.resolve("delay/1")
+    assert again == ["delay/1", "delay/1"]
+    assert (version.inline, version.metrics) == ({"model.json": '{"limit":15}'}, {"brier": 0.2})
+    assert [file.path for file in version.files if file.role is Role.HOLDOUT] == ["week.json"]
+    assert ModelLibraryHook().read_inline("delay@latest") == {"limit": 15}
+
+
+@pytest.mark.parametrize("value", [0, [], "", False], ids=repr)
+def test_an_empty_inline_value_is_a_value(library: ModelLibrary, value: Any) -> None:
+    ModelWriteOperator(task_id="write", model="delay", inline=value, format="json").execute(context_of("write"))
+
+    assert library.read_inline("delay/1") == value
+
+
+def test_an_inline_value_is_rendered(library: ModelLibrary) -> None:
+    operator = ModelWriteOperator(task_id="write", model="delay", inline={"limit": "{{ limit }}"}, format="json")
+    context = context_of("write")
+
+    operator.render_template_fields({**context, "limit": 15})  # type: ignore[arg-type, typeddict-unknown-key]
+    operator.execute(context)
+
+    assert library.read_inline("delay/1") == {"limit": "15"}
+
+
+@pytest.mark.parametrize("both", [{"file": "model.json", "inline": 1}, {}], ids=["both", "neither"])
+@pytest.mark.usefixtures("library")
+def test_either_a_file_or_a_value_is_written(both: dict[str, Any]) -> None:
+    operator = ModelWriteOperator(task_id="write", model="delay", format="json", **both)
+
+    with pytest.raises(InvalidInput, match="ModelWriteOperator of 'delay': give either 'file' or 'inline'"):
+        operator.execute(context_of("write"))
 
 
 @pytest.mark.parametrize(
