@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_exia.clock import Clock, SystemClock
-from airflow_provider_exia.consul.exceptions import ConsulConflict, ConsulOutcomeUnknown
+from airflow_provider_exia.consul.exceptions import ConsulConflict, ConsulOutcomeUnknown, ConsulUnavailable
 from airflow_provider_exia.consul.key_values import KeyValue, KeyValues, Operation
 from airflow_provider_exia.exceptions import InvalidInput, OutcomeUnknown
 from airflow_provider_exia.parameters.exceptions import ForeignValue, ParameterChanged, UnknownParameter
@@ -32,7 +32,7 @@ from airflow_provider_exia.parameters.schemas import Schemas
 from airflow_provider_exia.storage.codec import from_document, to_document
 
 HISTORY_WINDOW = 50
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS, _AWAY_SECONDS = 0.02, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,27 +187,44 @@ class ParameterStore:
         self, wanted: Mapping[str, bytes | None], *, by: str, reason: str, expected: Mapping[str, int]
     ) -> dict[str, Parameter]:
         """Write values (None: delete) until it is known that it was done or cannot be."""
-        token, tried = self.new_token(), dict[str, int]()
+        token, tried, is_open = self.new_token(), dict[str, int](), False
         deadline = self.clock.monotonic() + self.patience.total_seconds()
         while True:
-            if tried and self._is_ours(tried, token):
-                return self._written(wanted, tried, {})
-            operations: list[Operation] = []
-            believes_flags, tried = not tried, {}
-            for name, value in wanted.items():
-                present, newest = self._read_present(name, believes_flags=believes_flags)
-                self._check_expected(name, present, newest, expected.get(name))
-                revisions = self._next_revisions(present, newest, value, by, reason, token)
-                tried[name] = revisions[-1].number
-                operations += self._operations(name, value, present, revisions)
             try:
-                indices = self.key_values.transact(operations)
-            except (ConsulConflict, ConsulOutcomeUnknown) as error:
+                if tried and self._is_ours(tried, token):
+                    return self._written(wanted, tried, {})
+                operations, tried = self._plan(
+                    wanted, by=by, reason=reason, expected=expected, token=token, believes_flags=not tried
+                )
+                return self._written(wanted, tried, self.key_values.transact(operations))
+            except (ConsulConflict, ConsulOutcomeUnknown, ConsulUnavailable) as error:
+                is_open = is_open or isinstance(error, ConsulOutcomeUnknown)
+                is_away = isinstance(error, ConsulUnavailable)
+                if is_away and not is_open:
+                    raise
                 if self.clock.monotonic() >= deadline:
                     raise OutcomeUnknown(operation=f"write {', '.join(wanted)}", token=token) from error
-                self.clock.sleep(_PAUSE_SECONDS)
-            else:
-                return self._written(wanted, tried, indices)
+                self.clock.sleep(_AWAY_SECONDS if is_away else _PAUSE_SECONDS)
+
+    def _plan(
+        self,
+        wanted: Mapping[str, bytes | None],
+        *,
+        by: str,
+        reason: str,
+        expected: Mapping[str, int],
+        token: str,
+        believes_flags: bool,
+    ) -> tuple[list[Operation], dict[str, int]]:
+        """Return the transaction that follows from what is there now, and the number of each revision in it."""
+        operations, numbers = list[Operation](), dict[str, int]()
+        for name, value in wanted.items():
+            present, newest = self._read_present(name, believes_flags=believes_flags)
+            self._check_expected(name, present, newest, expected.get(name))
+            revisions = self._next_revisions(present, newest, value, by, reason, token)
+            numbers[name] = revisions[-1].number
+            operations += self._operations(name, value, present, revisions)
+        return operations, numbers
 
     def _check_expected(
         self, name: str, present: KeyValue | None, newest: Revision | None, expected: int | None

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -227,3 +228,41 @@ def test_no_acknowledged_write_is_lost_when_the_agent_is_killed_under_20_writers
             assert kept == sorted(set(kept)), f"{name}: a value was written twice, or late"
             assert store.get(name).value == kept[-1]
         assert interrupted
+
+
+def go_away_with_the_next_write(proxy: Proxy) -> None:
+    """Let the agent do the next transaction, and let no reply come back from then on."""
+    sent = threading.Event()
+
+    def is_since_the_write(request: bytes) -> bool:
+        if request.startswith(b"PUT /v1/txn"):
+            sent.set()
+        return sent.is_set()
+
+    proxy.swallow(is_since_the_write, 1000)
+
+
+def test_while_an_agent_is_away_after_a_lost_reply_it_stays_open_whether_the_write_happened(
+    proxy: Proxy, through: KeyValues, prefix: str
+) -> None:
+    store = store_of(through, prefix)
+    go_away_with_the_next_write(proxy)
+
+    with in_time(2), pytest.raises(OutcomeUnknown):
+        replace(store, patience=TIMEOUT).put("depth", 7, by="ann")
+
+    proxy.pass_all()
+    assert [(item.number, item.value) for item in store.history("depth")] == [(1, 7)]
+
+
+def test_a_lost_reply_is_found_once_the_agent_is_back(proxy: Proxy, through: KeyValues, prefix: str) -> None:
+    store = store_of(through, prefix)
+    go_away_with_the_next_write(proxy)
+    back = threading.Timer(1, proxy.pass_all)
+    back.start()
+
+    written = store.put("depth", 7, by="ann")
+
+    back.join()
+    assert (written.value, written.revision) == (7, 1)
+    assert [(item.number, item.value) for item in store.history("depth")] == [(1, 7)]
