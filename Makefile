@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything is installed into .venv; scripts/environment.sh says how.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-full simulation lint format lock dev servers docs bench
+.PHONY: help demo test test-quick test-faults test-full simulation lint format lock dev servers docs bench
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -13,7 +13,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
 # Whatever imports Airflow writes its configuration file: here, not in the home folder.
-test test-quick test-full simulation docs bench: export AIRFLOW_HOME := $(CURDIR)/.airflow-test
+test test-quick test-faults test-full simulation docs bench: export AIRFLOW_HOME := $(CURDIR)/.airflow-test
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do \
@@ -32,6 +32,9 @@ test: .venv/.installed-dev ## every test but the longest, and the import on othe
 
 test-quick: .venv/.installed-dev ## unit, contract and simulation tests, without Airflow processes and real servers
 	@$(PYTEST) -m "not airflow and not full and not servers" $(PYTEST_ARGS) $(wildcard tests/unit tests/contract tests/simulation)
+
+test-faults: .venv/.installed-dev ## kills, races, lost replies, lost servers and attacks, as often as they are counted
+	@$(PYTEST) $(PYTEST_ARGS) tests/faults
 
 test-full: .venv/.installed-dev ## every test
 	@scripts/check_pythons.sh

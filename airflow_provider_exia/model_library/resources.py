@@ -32,7 +32,9 @@ class Resources:
     :param keys: what versions are signed with, and whose signatures are accepted
     :param clock: time for records and deadlines
     :param prefix: first segment of every blob key
-    :param patience: how long an operation goes on after conflicts and lost replies
+    :param patience: how long an operation goes on after conflicts and lost replies. The last attempt may begin just
+        before its end and then wait once for an answer, as long as the stores do (30 s), so that an error comes at most
+        that much later
     """
 
     documents: DocumentStore
@@ -47,6 +49,9 @@ class Resources:
 class Attempts:
     """A loop that goes back to its reading step after a conflict or a lost reply, until a deadline.
 
+    The patience counts from the start. Work that takes longer by itself, as a large upload does, still has half of it
+    after its first failure.
+
     ``for attempt in attempts: with attempt: ...`` where the body returns when it is done.
 
     :param resources: gives clock and patience
@@ -56,7 +61,9 @@ class Attempts:
 
     def __init__(self, resources: Resources, *, operation: str, token: str) -> None:
         self._clock = resources.clock
-        self._deadline = resources.clock.monotonic() + resources.patience.total_seconds()
+        self._patience = resources.patience.total_seconds()
+        self._deadline = resources.clock.monotonic() + self._patience
+        self._failed = False
         self._operation, self._token = operation, token
         self._unavailable: StoreUnavailable | None = None
         self._unknown = False
@@ -84,4 +91,7 @@ class Attempts:
             raise OutcomeUnknown(operation=self._operation, token=self._token) from error
         else:
             return False
+        if not self._failed:
+            self._failed = True
+            self._deadline = max(self._deadline, self._clock.monotonic() + self._patience / 2)
         return True

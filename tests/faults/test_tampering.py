@@ -34,6 +34,7 @@ from airflow_provider_exia.storage.codec import DamagedDocument, to_document
 from airflow_provider_exia.storage.documents import DocumentStore
 from airflow_provider_exia.storage.local import LocalBlobs
 from airflow_provider_exia.storage.sql import SqlDocuments
+from tests.faults.places import on, place_on
 
 Stores: TypeAlias = tuple[DocumentStore, BlobStore]
 
@@ -42,8 +43,13 @@ def _embedded(folder: Path) -> Stores:
     return SqlDocuments(f"sqlite:///{folder}/library.db"), LocalBlobs(folder / "blobs")
 
 
-STORES: dict[str, Callable[[Path], Stores]] = {"embedded": _embedded}
-"""The pairs of stores that are attacked. Each is made empty in a folder of the test."""
+def _on_servers(folder: Path) -> Stores:
+    place = place_on("mongo+minio", folder)
+    return place.open_documents(), place.open_blobs()
+
+
+STORES: dict[str, Callable[[Path], Stores]] = {"embedded": _embedded, "mongo+minio": _on_servers}
+"""The pairs of stores that are attacked, made empty for each test."""
 
 MODEL_FILE, HOLDOUT = "model.json", "holdout.bin"
 PUBLISHED, OLDER, FORGED = {"serves": "the people"}, {"served": "the people"}, {"serves": "the attacker"}
@@ -380,7 +386,7 @@ def public_as_secret(world: World) -> Any:
     return read_key(f"hmac:{base64.b64encode(signing(world).public).decode()}")
 
 
-@pytest.fixture(params=list(STORES))
+@pytest.fixture(params=on(*STORES))
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A library on one kind of stores, with two signed versions."""
     documents, blobs = STORES[request.param](tmp_path)

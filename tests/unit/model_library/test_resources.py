@@ -83,3 +83,27 @@ def test_without_patience_there_is_one_attempt(clock: ManualClock) -> None:
         run(clock, [AWAY, None], patience_seconds=0)  # type: ignore[list-item]
 
     assert clock.waits == []
+
+
+def test_a_reply_lost_after_long_work_is_looked_for_all_the_same(clock: ManualClock) -> None:
+    resources = Resources(
+        documents=SimulatedDocuments(Memory()),
+        blobs=SimulatedBlobs(Memory()),
+        new_token=str,
+        clock=clock,
+        patience=timedelta(seconds=10),
+    )
+    began: list[float] = []
+
+    def upload() -> None:
+        for attempt in Attempts(resources, operation="test", token="t"):
+            with attempt:
+                if not began:
+                    clock.sleep(100)
+                began.append(clock.monotonic())
+                raise UNKNOWN
+
+    with pytest.raises(OutcomeUnknown):
+        upload()
+
+    assert 5 <= began[-1] - began[0] <= 5.25
