@@ -35,7 +35,7 @@ def blob_of(library: ModelLibrary, number: int, home: Path) -> Path:
 def damage_document(library: ModelLibrary, model: str) -> None:
     """Let another program add a field to the newest document of a model."""
     version = library.versions(model)[0]
-    key = {"model": model, "number": version.number}
+    key: dict[str, str | int] = {"model": model, "number": version.number}
     document = library.resources.documents.get(VERSIONS, key)
     assert document is not None
     library.resources.documents.swap(VERSIONS, {**document, "foreign": 1}, revision=version.revision)
