@@ -12,6 +12,7 @@ import click
 
 from airflow_provider_exia import __version__
 from airflow_provider_exia.cli import (
+    annotating,
     compiling,
     copying,
     decisions,
@@ -126,6 +127,8 @@ for _command in (
     moving.rollback,
     moving.retire,
     moving.restore,
+    annotating.tag,
+    annotating.note,
     copying.copy,
     housekeeping.gc,
     housekeeping.verify,

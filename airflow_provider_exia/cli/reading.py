@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airflow_provider_exia.cli.annotating import read_tags
 from airflow_provider_exia.cli.facts import (
     aliases_by_version,
+    facts_of_annotation,
     facts_of_entry,
     facts_of_model,
     facts_of_version,
     find_version,
+    inline_text,
     lineage_texts,
     standing,
-    inline_text,
+    texts_of_annotation,
 )
 from airflow_provider_exia.cli.output import (
     Column,
@@ -87,11 +90,17 @@ def models(library: ModelLibrary, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("model")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="NAME=VALUE", callback=read_tags, help="Only versions with this tag."
+)
 @json_option
 @with_library
-def versions(library: ModelLibrary, *, model: str, as_json: bool) -> None:
+def versions(library: ModelLibrary, *, model: str, tags: dict[str, str], as_json: bool) -> None:
     """List the versions of MODEL, newest first."""
     found, retired = library.versions(model), library.retired(model)
+    if tags:
+        annotated = library.annotations.of_versions(model)
+        found = [v for v in found if v.number in annotated and tags.items() <= annotated[v.number].tags.items()]
     aliases = aliases_by_version(library.aliases(model))
     if as_json:
         print_json(
@@ -128,10 +137,16 @@ def show(library: ModelLibrary, *, reference: str, as_json: bool) -> None:
     version = find_version(library, reference)
     retired = library.retired(version.model)
     aliases = aliases_by_version(library.aliases(version.model)).get(version.number, [])
+    annotation, of_model = library.annotations.of(version.reference), library.annotations.of(version.model)
     if as_json:
-        print_json(facts_of_version(version, aliases=aliases, retired=version.number in retired))
-    else:
-        _print_version(version, state=standing(version, retired), aliases=", ".join(aliases))
+        facts = facts_of_version(version, aliases=aliases, retired=version.number in retired)
+        print_json({**facts, **facts_of_annotation(annotation), "of_model": facts_of_annotation(of_model)})
+        return
+    _print_version(version, state=standing(version, retired), aliases=", ".join(aliases))
+    for title, written in ((f"Beside {version.reference}", annotation), (f"Beside {version.model}", of_model)):
+        if written.tags or written.note:
+            click.echo()
+            print_facts(title, texts_of_annotation(written))
 
 
 @click.command()
@@ -181,9 +196,9 @@ def _print_version(version: Version, *, state: str, aliases: str) -> None:
     click.echo()
     rows = [(file.path, file.role.value, size_text(file.size), file.sha256) for file in version.files]
     print_table(_FILE_COLUMNS, rows)
+    for path, text in (version.inline or {}).items():
+        click.echo(f"\n{path} (in the document)\n{inline_text(text)}")
     for title, more in (("Lineage", lineage_texts(version.lineage)), ("Input schema", version.input_schema or {})):
         if any(more.values()):
             click.echo()
             print_facts(title, more)
-    for path, text in (version.inline or {}).items():
-        click.echo(f"\n{path} (in the document)\n{inline_text(text)}")

@@ -44,11 +44,16 @@ def versions_to_copy(source: ModelLibrary, model: str) -> list[Version]:
 def copy_versions(source: ModelLibrary, target: ModelLibrary, model: str) -> Iterator[CopiedVersion]:
     """Copy the versions of a model that are in use, oldest first; each is in the target when it is yielded.
 
+    Their tags and notes, and those of the model, come with them; what somebody wrote in the target stays.
+
     :raises DamagedFile: a stored file is not what was published
     :raises SignatureRefused: the source's keys have not signed a version, or the target has no key to sign with
     """
     for version in versions_to_copy(source, model):
-        yield _copy_version(source, target, version)
+        copied = _copy_version(source, target, version)
+        _copy_annotation(source, target, version.reference, copied.copy.reference)
+        _copy_annotation(source, target, model, model)
+        yield copied
 
 
 def copy_aliases(
@@ -105,6 +110,15 @@ def _sources_in(folder: Path, version: Version) -> list[SourceFile]:
         )
         for file in version.files
     ]
+
+
+def _copy_annotation(source: ModelLibrary, target: ModelLibrary, reference: str, copy: str) -> None:
+    here, there = source.annotations.of(reference), target.annotations.of(copy)
+    missing = {name: text for name, text in here.tags.items() if name not in there.tags}
+    if missing:
+        target.annotations.tag(copy, missing)
+    if here.note and not there.note:
+        target.annotations.note(copy, here.note)
 
 
 def _origin_of(version: Version) -> Origin:

@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import MoveRefused
 from airflow_provider_exia.model_library.names import check_alias, check_model_name
-from airflow_provider_exia.task_identity import Actor
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.task_identity import Actor
 
 MONITOR = "monitor"
 _MOVER = re.compile(rf"dag:\S+|person:\S.*|{MONITOR}")
@@ -35,8 +37,8 @@ class AliasProtected(MoveRefused):
         self.model, self.alias, self.actor, self.movers = model, alias, actor, tuple(movers)
         who = f"{actor.kind}:{actor.name}"
         super().__init__(
-            f"alias {alias!r} of {model!r} is protected: it is moved by {_in_words(movers)}, not by {_in_words([who])}; "
-            "let one of them do it, or change the protected aliases of the connection"
+            f"alias {alias!r} of {model!r} is protected: it is moved by {_in_words(movers)}, not by {_in_words([who])};"
+            " let one of them do it, or change the protected aliases of the connection"
         )
 
 

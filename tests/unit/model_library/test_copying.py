@@ -150,3 +150,21 @@ def test_an_alias_that_went_another_way_takes_over_only_what_is_live(
 
     assert [move.version for move in moves] == [4]
     assert target.alias("churn").stack == (4, 3)
+
+
+def test_tags_and_notes_come_along_and_what_was_written_there_stays(source: ModelLibrary, target: ModelLibrary) -> None:
+    source.annotations.tag("churn", {"team": "sales"})
+    source.annotations.tag("churn/3", {"data_set": "january", "checked": "yes"})
+    source.annotations.note("churn/3", "from development")
+    numbers(source, target)
+    target.annotations.tag("churn/2", {"checked": "by production"})
+    target.annotations.note("churn/2", "from production")
+    source.annotations.tag("churn/3", {"later": "too"})
+
+    numbers(source, target)
+
+    version = target.annotations.of("churn/2")
+    assert version.tags == {"data_set": "january", "checked": "by production", "later": "too"}
+    assert version.note == "from production"
+    assert target.annotations.of("churn").tags == {"team": "sales"}
+    assert set(target.annotations.of_versions("churn")) == {2}
