@@ -25,7 +25,7 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
     listed = bare.stdout.partition("Commands:\n")[2].split("\n")
     assert [line.split()[0] for line in listed if line] == [
         "models", "versions", "show", "history", "decisions", "promote", "rollback", "retire", "restore", "tag", "note",
-        "copy",
+        "copy", "gc", "verify",
         "key", "doctor", "monitor", "parameters", "compile", "check", "demo",
     ]  # fmt: skip
     assert "..." not in bare.stdout.partition("Commands:\n")[2]  # no summary is cut off

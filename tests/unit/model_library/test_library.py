@@ -152,14 +152,14 @@ def test_a_library_opened_by_urls_obeys_its_policy(tmp_path: Path) -> None:
     assert library.policy is policy
 
 
-@pytest.mark.parametrize("url", ["", "postgresql://server/db", "exia.db", "/var/lib/exia.db", "mongodb://server"])
+@pytest.mark.parametrize("url", ["", "redis://server/0", "exia.db", "/var/lib/exia.db"])
 def test_a_document_store_of_another_kind_is_refused_with_an_example(url: str) -> None:
-    with pytest.raises(InvalidInput, match="expected a SQLite URL, as in 'sqlite:////var/lib/exia/library.db'"):
+    with pytest.raises(InvalidInput, match="as in 'sqlite:////var/lib/exia/library.db'"):
         open_library(url, blobs="file:///tmp/blobs")
 
 
 @pytest.mark.parametrize(
-    "url", ["", "/var/lib/blobs", "file:blobs", "file://blobs", "file://", "s3://bucket", "http://x/y"]
+    "url", ["", "/var/lib/blobs", "file:blobs", "file://blobs", "file://", "http://x/y"]
 )
 def test_a_blob_store_of_another_kind_is_refused_with_an_example(tmp_path: Path, url: str) -> None:
     with pytest.raises(InvalidInput, match="expected a folder's URL, as in 'file:///var/lib/exia/blobs'"):
