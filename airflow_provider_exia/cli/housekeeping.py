@@ -32,7 +32,8 @@ _LISTS = ("abandoned", "collected", "deleted", "aborted", "kept")
 @json_option
 @library_options(hidden=True)
 def gc(*, models: tuple[str, ...], delete: bool, grace: str, as_json: bool) -> int:
-    """Delete what nobody can want again: files of retired versions, of publications and uploads that never ended.
+    """Delete files that nobody can want again.
+
 
     Without --delete it says what would go. Without a MODEL all models are looked at. A retired version can be restored
     until it is collected. The exit code is 1 when a model could not be collected; the others are.
@@ -56,7 +57,8 @@ def gc(*, models: tuple[str, ...], delete: bool, grace: str, as_json: bool) -> i
 @json_option
 @library_options(hidden=True)
 def verify(*, models: tuple[str, ...], as_json: bool) -> int:
-    """Look at every document, every file of every version that can be loaded, and every journal.
+    """Check every version, document and journal.
+
 
     Every byte is read and hashed. Without a MODEL all models are looked at. Nothing is changed; the exit code is 1 when
     anything is damaged.
