@@ -1,15 +1,10 @@
-"""Documents in a SQL database through SQLAlchemy: one table per collection, key columns beside a JSON body.
-
-On SQLite: write-ahead log, every commit synced, one writer at a time. A writer takes the lock before it does
-anything (``BEGIN IMMEDIATE``), so "busy" always means that nothing was written and is retried here.
-"""
+"""Documents in a SQL database through SQLAlchemy: one table per collection, key columns beside a JSON body."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import sqlite3
 import threading
 import time
 import weakref
@@ -18,58 +13,57 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage.documents import (
+    BODY,
     REVISION,
     Collection,
     Document,
     Query,
+    StorageError,
     StoreRefused,
     StoreUnavailable,
     WriteConflict,
     WriteUnknown,
+    body_text,
+    check_query,
+    check_values,
     field_values,
 )
 from airflow_provider_exia.storage.sql_commits import SharedCommits, Write
-from airflow_provider_exia.storage.sql_schema import BODY, COUNTERS, constraint_name, ensure_table
-from airflow_provider_exia.storage.sql_server import sql_facts
+from airflow_provider_exia.storage.sql_dialects import Outcome, Verdict, dialect_of
+from airflow_provider_exia.storage.sql_schema import COUNTERS, Tables
+from airflow_provider_exia.storage.sql_server import sql_facts, with_driver
 from airflow_provider_exia.storage.sql_statements import Statements, query_values, read
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from airflow_provider_exia.storage.server_facts import ServerFacts
 
 Result = TypeVar("Result")
 
-_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
-_FINAL = {
-    "SQLITE_READONLY": "it is read-only",
-    "SQLITE_FULL": "the disk is full",
-    "SQLITE_CANTOPEN": "it cannot be opened (does the folder exist, and may this user write there?)",
-    "SQLITE_NOTADB": "it is not a SQLite database",
-    "SQLITE_CORRUPT": "the database file is damaged",
-    "SQLITE_PERM": "no permission",
-}
-
 
 class SqlDocuments:
-    """A document store in a SQL database.
+    """A document store in a SQL database; nothing is connected before the first call.
 
-    :param url: a SQLAlchemy URL with a file, as in ``sqlite:////var/lib/exia/library.db``
-    :param busy_timeout: how long to wait for another process's write before giving up
+    :param url: a SQLAlchemy URL, as in ``sqlite:////var/lib/exia/library.db`` or
+        ``postgresql://user:password@host/exia``
+    :param busy_timeout: how long to wait for another process's write, and for a server's answer
+    :raises InvalidInput: the URL is none, or names no file or database
+    :raises MissingExtra: no driver of this database is installed
     """
 
     def __init__(self, url: str, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
-        self._url = _checked_url(url)
-        self._busy_seconds = busy_timeout.total_seconds()
+        self._dialect = dialect_of(_checked_url(url), seconds=busy_timeout.total_seconds())
         self._engine: Engine | None = None
-        self._metadata = sa.MetaData()
+        self._tables = Tables(self._dialect)
         self._ready: dict[str, Statements] = {}
-        self._commits = SharedCommits(self._transact)
+        self._begin_anew()
         _stores.add(self)
 
     def insert(self, collection: Collection, document: Document) -> None:
@@ -94,33 +88,29 @@ class SqlDocuments:
 
     def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
         """Return the document with this unique key, or None."""
-        found = self._select(collection, lambda statements: statements.get(key), read(key, key))
+        values = read(key, check_values(collection, key))
+        found = self._select(collection, lambda statements: statements.get(key), values)
         return found[0] if found else None
 
     def find(self, collection: Collection, query: Query) -> Sequence[Document]:
         """Return the documents that match, in order."""
+        check_query(collection, query)
         return self._select(collection, lambda statements: statements.find(query), query_values(query))
 
     def next_number(self, counter: str) -> int:
         """Return a number that no earlier call for ``counter`` returned."""
 
         def statement(connection: Connection, statements: Statements) -> int:
-            number = connection.execute(statements.count_up, read(("name",), {"name": counter})).scalar_one_or_none()
-            if number is None:
-                connection.execute(statements.insert, {"name": counter, "value": 1, REVISION: 1, BODY: "{}"})
-                return 1
-            return int(number)
+            return self._dialect.counted(connection.execute(statements.count_up, {"name": counter}))
 
-        try:
-            return self._write(COUNTERS, statement)
-        except WriteConflict as error:  # two first calls at once, where the database lets them run side by side
-            raise WriteUnknown(f"counter {counter!r}: another process made it at the same moment") from error
+        return self._write(COUNTERS, statement)
 
     def delete(self, collection: Collection, key: Mapping[str, str | int]) -> None:
         """Remove a document by its identity; absent is success."""
+        values = read(collection.identity, check_values(collection, key))
 
         def statement(connection: Connection, statements: Statements) -> None:
-            connection.execute(statements.delete, read(collection.identity, key))
+            connection.execute(statements.delete, values)
 
         self._write(collection, statement)
 
@@ -130,141 +120,165 @@ class SqlDocuments:
             with self._connect() as connection:
                 return sql_facts(connection)
         except DBAPIError as error:
-            raise self._nothing_done(error) from error
+            raise self._failure(error, unanswered=StoreUnavailable) from error
 
     def close(self) -> None:
         """Release connections; the store can be used again afterwards."""
-        with _opening:
+        with self._lock:
             if self._engine is not None:
                 self._engine.dispose()
             self._engine = None
 
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database, which may not be there yet; None for a server's."""
+        return Path(self._dialect.url.database or "").absolute() if self._dialect.is_file else None
+
     def _row(self, collection: Collection, document: Document, *, revision: int) -> dict[str, Any]:
-        body = json.dumps({**document, REVISION: revision}, sort_keys=True, allow_nan=False, separators=(",", ":"))
-        return {**field_values(collection, document), REVISION: revision, BODY: body}
+        values = field_values(collection, document)
+        return {**values, REVISION: revision, BODY: body_text(collection, document, revision=revision)}
 
     def _select(
         self, collection: Collection, choose: Callable[[Statements], sa.Select[Any]], values: Document
     ) -> list[Document]:
-        def once() -> list[Document]:
-            try:
-                statement = choose(self._statements(collection))
-                with self._connect() as connection:
-                    bodies = connection.execute(statement, values).scalars().all()
-            except DBAPIError as error:
-                raise self._nothing_done(error) from error
-            return [json.loads(body) for body in bodies]
+        def bodies() -> Sequence[str]:
+            statements = self._statements(collection)
+            if statements is None:
+                return ()
+            statement = choose(statements)
+            with self._connect() as connection:
+                return connection.execute(statement, values).scalars().all()
 
-        return self._retry_while_busy(once)
+        return [json.loads(body) for body in self._retry_while_busy(lambda: self._ask(bodies))]
 
     def _write(self, collection: Collection, statement: Callable[[Connection, Statements], Result]) -> Result:
         def once() -> Result:
+            statements = self._ask(lambda: self._made_statements(collection))
             try:
-                statements = self._statements(collection)
                 result: Result = self._run(Write(lambda connection: statement(connection, statements)))
-            except IntegrityError as error:
-                raise WriteConflict(collection=collection.name, key=_conflicting_key(collection, error)) from error
             except DBAPIError as error:
-                raise self._nothing_done(error) from error
+                verdict = self._dialect.judge(error)
+                if verdict.outcome is Outcome.TAKEN:
+                    key = self._conflicting_key(collection, verdict)
+                    raise WriteConflict(collection=collection.name, key=key) from error
+                raise self._failure(error, unanswered=WriteUnknown) from error
             return result
 
         return self._retry_while_busy(once)
 
     def _run(self, write: Write) -> Any:
-        if self._url.get_backend_name() == "sqlite":
+        if self._dialect.is_file:
             return self._commits.run(write)
         self._transact([write])  # a server has many writers, and its own way of syncing once for several
         return write.result()
 
     def _transact(self, writes: Sequence[Write]) -> None:
         with self._connect() as connection:
-            self._begin(connection)
+            self._dialect.begin(connection)
             for write in writes:
                 write.run(connection)
             crash_point("documents.statement-done")
-            self._commit(connection)
+            self._dialect.commit(connection)
+
+    def _ask(self, question: Callable[[], Result]) -> Result:
+        """Ask what changes no document, and once more if the connection had been lost while nobody used it."""
+        begun = time.monotonic()
+        try:
+            try:
+                return question()
+            except DBAPIError as error:
+                if not error.connection_invalidated or time.monotonic() - begun >= self._dialect.seconds:
+                    raise
+                return question()
+        except DBAPIError as error:
+            raise self._failure(error, unanswered=StoreUnavailable) from error
 
     def _connect(self) -> Connection:
-        with _opening:
-            if self._engine is None:
-                self._engine = self._make_engine()
-            return self._engine.connect()
-
-    def _make_engine(self) -> Engine:
-        # As many connections stay open as threads were at work at once: opening one costs more than ten writes.
-        engine = sa.create_engine(self._url, pool_size=0)
-        if engine.dialect.name == "sqlite":
-            folder = Path(self._url.database or "").absolute().parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreRefused(f"cannot make the folder {folder}: {error.strerror}; nothing was written") from error
-            sa.event.listen(engine, "connect", self._prepare_sqlite)
-        return engine
-
-    def _prepare_sqlite(self, connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
+        """Return a connection; a failure to get one is an answer: nothing was asked."""
         try:
-            connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-        except sqlite3.OperationalError as error:  # not yet inside SQLAlchemy's own translation
-            raise sa.exc.OperationalError("PRAGMA", None, error) from error
-
-    def _begin(self, connection: Connection) -> None:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    def _commit(self, connection: Connection) -> None:
-        try:
-            connection.commit()
+            if self._dialect.is_file:
+                with self._lock:
+                    return self._open().connect()
+            return self._open().connect()
         except DBAPIError as error:
-            if _sqlite_name(error).startswith((*_BUSY, "SQLITE_FULL")):
-                raise  # the commit record is written last, so these two say that it was not
-            raise WriteUnknown(f"{self._where}: no word whether it was committed: {error.orig}") from error
+            raise self._failure(error, unanswered=StoreUnavailable) from error
 
-    def _statements(self, collection: Collection) -> Statements:
-        if collection.name in self._ready:
-            return self._ready[collection.name]
-        with _opening:
-            if collection.name not in self._ready:
-                with self._connect() as connection:
-                    self._begin(connection)
-                    ensure_table(connection, self._metadata, collection)
-                    connection.commit()
-                table = self._metadata.tables[f"exia_{collection.name}"]
-                self._ready[collection.name] = Statements(table, collection)
-        return self._ready[collection.name]
+    def _open(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._dialect.make_engine()
+            return self._engine
+
+    def _statements(self, collection: Collection) -> Statements | None:
+        """Return what is asked of a collection's table; None if there is none: a read makes none, and needs no lock."""
+        ready = self._ready.get(collection.name)
+        if ready is not None:
+            return ready
+        with self._making, self._connect() as connection:
+            if self._tables.is_ready(connection, collection) is None:
+                return None
+        return self._made_statements(collection)
+
+    def _made_statements(self, collection: Collection) -> Statements:
+        """Return what is asked of a collection's table, which is made or brought forward where it has to be."""
+        ready = self._ready.get(collection.name)
+        if ready is None:
+            with self._making, self._connect() as connection:
+                if not self._tables.is_ready(connection, collection):
+                    self._make_table(connection, collection)
+                ready = Statements(self._tables.table(collection), collection, self._dialect)
+                self._ready[collection.name] = ready
+        return ready
+
+    def _make_table(self, connection: Connection, collection: Collection) -> None:
+        try:
+            self._dialect.lock_schema(connection)
+            self._tables.make(connection, collection)
+            self._dialect.unlock_schema(connection)
+        except BaseException:
+            connection.invalidate()  # the lock, and what was begun, end with the connection
+            raise
 
     def _retry_while_busy(self, attempt: Callable[[], Result]) -> Result:
-        deadline = time.monotonic() + self._busy_seconds
+        deadline = time.monotonic() + self._dialect.seconds
         while True:
             try:
                 return attempt()
             except _Busy as error:
                 if time.monotonic() >= deadline:
                     raise StoreUnavailable(
-                        f"{self._where} was busy with other writers for {self._busy_seconds:g} s; nothing was written"
+                        f"{self._dialect.where} was busy with other writers for {self._dialect.seconds:g} s; nothing "
+                        "was written"
                     ) from error
                 time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - spreads the writers, guards nothing
 
-    def _nothing_done(self, error: DBAPIError) -> Exception:
-        name = _sqlite_name(error)
-        if name.startswith(_BUSY):
+    def _failure(self, error: DBAPIError, *, unanswered: type[StorageError]) -> Exception:
+        """Return the error of ours for one of the database's.
+
+        :param unanswered: what it means that nothing is known about the request
+        """
+        verdict = self._dialect.judge(error)
+        where = self._dialect.where
+        if verdict.outcome is Outcome.BUSY:
             return _Busy()
-        for prefix, reason in _FINAL.items():
-            if name.startswith(prefix):
-                return StoreRefused(f"{self._where}: {reason}; nothing was written")
-        return StoreUnavailable(f"{self._where}: {error.orig}")
+        if verdict.outcome is Outcome.REFUSED:
+            return StoreRefused(f"{where}: {verdict.reason}; nothing was written")
+        if verdict.outcome is Outcome.UNANSWERED:
+            return unanswered(f"{where}: {verdict.reason}")
+        return StoreUnavailable(f"{where}: {verdict.reason}; nothing was written")
 
-    @property
-    def file(self) -> Path | None:
-        """The file of a SQLite database, which may not be there yet; None for a server's."""
-        return Path(self._url.database or "").absolute() if self._url.get_backend_name() == "sqlite" else None
+    def _conflicting_key(self, collection: Collection, verdict: Verdict) -> tuple[str, ...]:
+        for key in collection.unique:
+            columns = ", ".join(f"exia_{collection.name}.{name}" for name in key)
+            if verdict.reason in (columns, self._tables.index_name(collection, key)):
+                return key
+        return collection.identity
 
-    @property
-    def _where(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+    def _begin_anew(self) -> None:
+        """Forget what other threads were at: a child that was forked has none of them."""
+        self._lock = _opening if self._dialect.is_file else threading.RLock()
+        self._making = _opening if self._dialect.is_file else threading.RLock()
+        self._commits = SharedCommits(self._transact)
 
 
 class _Busy(Exception):
@@ -272,12 +286,14 @@ class _Busy(Exception):
 
 
 _opening = threading.RLock()
-"""Held while connections are opened or closed: by one thread at a time, and never across a fork."""
+"""Held while a file's connections are opened or closed: by one thread at a time, and never across a fork."""
 _stores: weakref.WeakSet[SqlDocuments] = weakref.WeakSet()
+_inherited: list[Engine] = []
+"""Connections of the parent to servers in a forked child: never used, and never closed, since the parent goes on."""
 
 
 def _close_before_fork() -> None:
-    """Close what is idle, so that neither side of a fork inherits an open connection.
+    """Close what is idle of a file, so that neither side of a fork inherits an open connection to it.
 
     A child that inherits one is worse than one that uses it: SQLite keeps a table of locks per process, so the child
     opens its own connection without taking a lock, the parent's close then removes the log under it, and the child's
@@ -285,13 +301,16 @@ def _close_before_fork() -> None:
     """
     _opening.acquire()
     for store in list(_stores):
-        store.close()
+        if store.file is not None:
+            store.close()
 
 
 def _begin_anew_in_child() -> None:
-    """Forget the writes of threads that the child does not have."""
     for store in list(_stores):
-        store._commits = SharedCommits(store._transact)
+        store._begin_anew()
+        if store.file is None and store._engine is not None:
+            _inherited.append(store._engine)
+            store._engine = None
     _opening.release()
 
 
@@ -307,22 +326,16 @@ def _checked_url(url: str) -> sa.URL:
             "the document store's address is no database URL: expected one as in sqlite:////var/lib/exia/library.db"
         ) from error
     database = parsed.database or ""
-    if parsed.get_backend_name() == "sqlite" and (database in ("", ":memory:") or database.startswith("file:")):
+    if parsed.get_backend_name() != "sqlite":
+        if not database:
+            raise InvalidInput(
+                f"{parsed.set(query={}).render_as_string(hide_password=True)} names no database: put its name behind "
+                "the host, as in postgresql://user:password@host/exia"
+            )
+        return parsed.set(drivername=with_driver(parsed.drivername))
+    if database in ("", ":memory:") or database.startswith("file:"):
         raise InvalidInput(
             f"{url!r} names no plain file, and what is kept in memory is lost: give a file, as in "
             "sqlite:////var/lib/exia/library.db"
         )
     return parsed
-
-
-def _sqlite_name(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlite_errorname", ""))
-
-
-def _conflicting_key(collection: Collection, error: IntegrityError) -> tuple[str, ...]:
-    message = str(error.orig)
-    for key in collection.unique:
-        columns = ", ".join(f"exia_{collection.name}.{name}" for name in key)
-        if message.endswith(columns) or constraint_name(collection, key) in message:
-            return key
-    return collection.identity

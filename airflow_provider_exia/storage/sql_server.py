@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from airflow_provider_exia.exceptions import MissingExtra
+from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
 from airflow_provider_exia.storage.server_facts import ServerFacts
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+_MYSQL_DRIVERS = (("mysqldb", "MySQLdb"), ("pymysql", "pymysql"))
 _DRIVERS = {
     "postgresql": (("psycopg2", "psycopg2"), ("psycopg", "psycopg")),
-    "mysql": (("mysqldb", "MySQLdb"), ("pymysql", "pymysql")),
+    "mysql": _MYSQL_DRIVERS,
+    "mariadb": _MYSQL_DRIVERS,
 }
 _QUESTIONS = {
     "sqlite": ("SQLite", "SELECT sqlite_version(), NULL"),
@@ -25,7 +27,7 @@ _QUESTIONS = {
     "mysql": ("MySQL", "SELECT version(), utc_timestamp(6)"),
     "mariadb": ("MariaDB", "SELECT version(), utc_timestamp(6)"),
 }
-_EXTRAS = {"postgresql": "postgres", "mysql": "mysql"}
+EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
 
 
 def sql_url(
@@ -45,7 +47,7 @@ def sql_url(
     :raises MissingExtra: no driver of this dialect is installed
     """
     url = sa.URL.create(
-        _with_driver(dialect),
+        with_driver(dialect),
         username=login,
         password=password,
         host=host,
@@ -65,11 +67,21 @@ def sql_facts(connection: Connection) -> ServerFacts:
     return ServerFacts(product=f"{name} {version}", now=now)
 
 
-def _with_driver(dialect: str) -> str:
-    drivers = _DRIVERS.get(dialect)
+def with_driver(dialect: str) -> str:
+    """Return a dialect with its driver, as in "postgresql+psycopg2": the one that it names, or one that is installed.
+
+    :raises InvalidInput: the driver that it names is none that this package speaks through
+    :raises MissingExtra: it is not installed
+    """
+    kind, _, chosen = dialect.partition("+")
+    drivers = _DRIVERS.get(kind)
     if drivers is None:
         return dialect
-    for name, module in drivers:
+    possible = [(name, module) for name, module in drivers if chosen in ("", name)]
+    if not possible:
+        names = " or ".join(name for name, _ in drivers)
+        raise InvalidInput(f"{dialect!r} is no way to a document store: expected {names} behind the '+', or no '+'")
+    for name, module in possible:
         if importlib.util.find_spec(module) is not None:
-            return f"{dialect}+{name}"
-    raise MissingExtra(library=drivers[0][1], extra=_EXTRAS[dialect], purpose=f"documents in {dialect}")
+            return f"{kind}+{name}"
+    raise MissingExtra(library=possible[0][1], extra=EXTRAS[kind], purpose=f"documents in {kind}")

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow_provider_exia.storage.documents import REVISION, Collection, Document, Query
 
 if TYPE_CHECKING:
-    from sqlalchemy.sql.dml import ReturningUpdate
+    from airflow_provider_exia.storage.sql_dialects import Dialect
 
 _READ = "read_"  # before the name of a parameter: SQLAlchemy keeps a column's own name for the value that is written
 
@@ -21,10 +21,11 @@ class Statements:
 
     :param table: the collection's table
     :param collection: its unique keys; by the first one rows are changed and ties are broken
+    :param dialect: of the table's database
     """
 
-    def __init__(self, table: sa.Table, collection: Collection) -> None:
-        self._table, self._collection = table, collection
+    def __init__(self, table: sa.Table, collection: Collection, dialect: Dialect) -> None:
+        self._table, self._collection, self._dialect = table, collection, dialect
         self._reads: dict[tuple[object, ...], sa.Select[Any]] = {}
         self.insert = table.insert().inline()
         same = self._equal(collection.identity)
@@ -32,12 +33,9 @@ class Statements:
         self.delete = table.delete().where(*same)
 
     @cached_property
-    def count_up(self) -> ReturningUpdate[Any]:
-        """The statement that takes a counter's next number."""
-        value = self._table.c.value
-        return (
-            self._table.update().where(*self._equal(self._collection.identity)).values(value=value + 1).returning(value)
-        )
+    def count_up(self) -> sa.Executable:
+        """The statement that makes a counter or takes its next number."""
+        return self._dialect.count_up(self._table)
 
     def get(self, names: Iterable[str]) -> sa.Select[Any]:
         """Return the statement that reads one body by the fields of a unique key."""

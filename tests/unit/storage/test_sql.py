@@ -65,7 +65,7 @@ def test_every_commit_is_durable_and_readers_do_not_wait_for_writers(documents: 
 def test_every_index_of_a_collection_is_in_the_database_under_its_own_name(
     documents: SqlDocuments, database: Path
 ) -> None:
-    documents.find(THINGS, Query(order="name"))
+    documents.insert(THINGS, {"name": "a", "rank": 1})
 
     with sqlite3.connect(database) as connection:
         made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'exia_things'")
@@ -191,6 +191,43 @@ def test_a_really_full_disk_is_refused_and_writing_goes_on_when_there_is_room(sm
     documents.close()
 
 
+def test_a_first_read_does_not_wait_for_a_writer(documents: SqlDocuments, database: Path) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    other = sqlite3.connect(database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    reader = SqlDocuments(f"sqlite:///{database}", busy_timeout=timedelta(milliseconds=50))
+
+    found = reader.get(THINGS, {"name": "a"})
+
+    other.execute("ROLLBACK")
+    assert found == {"name": "a", "rank": 1, "revision": 1}
+    reader.close()
+    other.close()
+
+
+def read_where_only_reading_is_allowed(database: Path) -> object:
+    obey_permissions()
+    return SqlDocuments(f"sqlite:///{database}").get(THINGS, {"name": "a"})
+
+
+def test_a_library_that_is_read_only_can_be_read(documents: SqlDocuments, database: Path) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    database.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+
+    found = alone(read_where_only_reading_is_allowed, database)
+
+    assert found == {"name": "a", "rank": 1, "revision": 1}
+
+
+def test_a_read_makes_no_table(documents: SqlDocuments, database: Path) -> None:
+    found = documents.find(THINGS, Query(order="name"))
+
+    connection = sqlite3.connect(database)
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    connection.close()
+    assert (list(found), tables) == ([], (0,))
+
+
 def test_a_writer_that_is_kept_waiting_too_long_hears_that_nothing_was_written(
     documents: SqlDocuments, database: Path
 ) -> None:
@@ -280,8 +317,7 @@ def test_a_query_is_answered_from_its_index_without_sorting(documents: SqlDocume
     ]
     plans = []
     for collection, query in about:
-        documents.find(collection, query)
-        statement = str(documents._statements(collection).find(query).compile(dialect=sqlite.dialect()))
+        statement = str(documents._made_statements(collection).find(query).compile(dialect=sqlite.dialect()))
         with sqlite3.connect(database) as connection:
             steps = connection.execute(f"EXPLAIN QUERY PLAN {statement}", ["x"] * statement.count("?"))
             plans.append("; ".join(step[3] for step in steps))

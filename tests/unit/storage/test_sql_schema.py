@@ -99,7 +99,9 @@ def test_processes_that_step_forward_at_once_do_it_once(old: SqlDocuments, url: 
 
 
 def make_tables(url: str, _index: int) -> list[object]:
-    return list(SqlDocuments(url).find(GROWN, Query(order="name")))
+    store = SqlDocuments(url)
+    store.delete(GROWN, {"name": "absent"})
+    return list(store.find(GROWN, Query(order="name")))
 
 
 def test_processes_that_make_the_tables_at_once_make_them_once(url: str) -> None:
