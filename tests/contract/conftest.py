@@ -68,7 +68,9 @@ def _blobs_on(server: str) -> Backend:
 
 
 DOCUMENTS = {
+    "mariadb": _documents_on("mariadb"),
     "mongo": _documents_on("mongo"),
+    "postgres": _documents_on("postgres"),
     "simulated": Backend(_simulated_documents, concurrent=False),
     "sqlite": Backend(_sqlite),
 }
