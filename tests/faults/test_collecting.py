@@ -30,10 +30,10 @@ def test_a_collector_that_was_killed_is_finished_by_the_next_pass(place: Place, 
     for number in range(kills):
         leave_garbage(place, number)
         checker.check()
-        assert killed(point, works.collect, place)
+        assert killed(point, works.collect, place, number + 1)
         checker.check()
 
-        works.collect(place)
+        works.collect(place, number + 1)
 
         view = checker.check()
         states = [version["state"] for version in view.versions[-4:]]
@@ -41,5 +41,5 @@ def test_a_collector_that_was_killed_is_finished_by_the_next_pass(place: Place, 
         with place.open() as library:
             live = {version.publication for version in library.versions(MODEL) if version.state is State.READY}
             assert {key.split("/")[2] for key in blobs_of(library)} == live
-        assert works.collect(place) == 0
+        assert works.collect(place, number + 1) == 0
     assert publish(place, "given-up-0").number == 4 * kills + 1

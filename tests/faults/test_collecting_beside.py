@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_exia.model_library.exceptions import VersionIsLive, VersionRetired
+from airflow_provider_exia.model_library.exceptions import VersionCollected, VersionIsLive, VersionRetired
 from airflow_provider_exia.model_library.records import JournalEntry, Version
 from tests.faults import works
 from tests.faults.checking import Checker, check
@@ -55,10 +55,11 @@ def write_for(place: Place, seconds: float, index: int) -> Done:
 
 
 def collect_for(place: Place, seconds: float) -> Done:
-    """Make one pass after the other with a clock 100 hours ahead: for it, whatever is under way was left long ago."""
-    done, end = Done(), time.monotonic() + seconds
+    """Make one pass after the other, 100 hours apart: for each, whatever is under way was left long ago."""
+    done, end, passes = Done(), time.monotonic() + seconds, 0
     while time.monotonic() < end:
-        done.deleted += works.collect(place)
+        passes += 1
+        done.deleted += works.collect(place, passes)
     return done
 
 
@@ -86,7 +87,7 @@ def test_a_collector_beside_4_writers_takes_nothing_that_is_wanted(place: Place,
 def promoting(library: ModelLibrary, reference: str) -> str:
     try:
         library.promote(reference)
-    except VersionRetired:
+    except (VersionRetired, VersionCollected):
         return "refused"
     return "done"
 
@@ -100,8 +101,7 @@ def retiring(library: ModelLibrary, reference: str) -> str:
 
 
 def collecting(library: ModelLibrary, _reference: str) -> str:
-    library.collect(MODEL, delete=True)
-    return "done"
+    return "deleted" if library.collect(MODEL, delete=True).deleted else "nothing to delete"
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_promotion_beside_a_retirement_and_a_collector_never_leaves_an_alias_w
     place: Place, rounds: int
 ) -> None:
     first = publish(place, "work-0")
-    together = threading.Barrier(3)
+    together, deleted = threading.Barrier(3), 0
 
     def race(act: Callable[[ModelLibrary, str], str], library: ModelLibrary, reference: str) -> str:
         together.wait(60)
@@ -123,14 +123,15 @@ def test_a_promotion_beside_a_retirement_and_a_collector_never_leaves_an_alias_w
     with (
         place.open() as mine,
         place.open() as theirs,
-        replace(place, clock=FastClock()).open() as ahead,
+        place.open() as ahead,
         ThreadPoolExecutor(3) as threads,
     ):
         mine.promote(first.reference)
         for number in range(1, rounds + 1):
             work = f"work-{number}"
             version = mine.publish(MODEL, source_files(place.folder, work), format="json", work=work)
-            promoted, retired, _ = threads.map(
+            ahead.resources = replace(ahead.resources, clock=FastClock(number))
+            promoted, retired, collected = threads.map(
                 race, (promoting, retiring, collecting), (mine, theirs, ahead), [version.reference] * 3
             )
 
@@ -138,4 +139,6 @@ def test_a_promotion_beside_a_retirement_and_a_collector_never_leaves_an_alias_w
             loaded, live = mine.load_version(f"{MODEL}@champion")
             assert loaded == {"work": live.work}
             assert (live.number == version.number) == (promoted == "done")
+            deleted += collected == "deleted"
     check(place)
+    assert deleted > 0
