@@ -24,7 +24,6 @@ from airflow_provider_exia.storage.documents import (
     Collection,
     Document,
     Query,
-    StorageError,
     StoreRefused,
     StoreUnavailable,
     WriteConflict,
@@ -120,7 +119,7 @@ class SqlDocuments:
             with self._connect() as connection:
                 return sql_facts(connection)
         except DBAPIError as error:
-            raise self._failure(error, unanswered=StoreUnavailable) from error
+            raise self._failure(error) from error
 
     def close(self) -> None:
         """Release connections; the store can be used again afterwards."""
@@ -161,7 +160,7 @@ class SqlDocuments:
                 if verdict.outcome is Outcome.TAKEN:
                     key = self._conflicting_key(collection, verdict)
                     raise WriteConflict(collection=collection.name, key=key) from error
-                raise self._failure(error, unanswered=WriteUnknown) from error
+                raise self._failure(error, of_write=True) from error
             return result
 
         return self._retry_while_busy(once)
@@ -191,7 +190,7 @@ class SqlDocuments:
                     raise
                 return question()
         except DBAPIError as error:
-            raise self._failure(error, unanswered=StoreUnavailable) from error
+            raise self._failure(error) from error
 
     def _connect(self) -> Connection:
         """Return a connection; a failure to get one is an answer: nothing was asked."""
@@ -201,7 +200,7 @@ class SqlDocuments:
                     return self._open().connect()
             return self._open().connect()
         except DBAPIError as error:
-            raise self._failure(error, unanswered=StoreUnavailable) from error
+            raise self._failure(error) from error
 
     def _open(self) -> Engine:
         with self._lock:
@@ -252,20 +251,20 @@ class SqlDocuments:
                     ) from error
                 time.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - spreads the writers, guards nothing
 
-    def _failure(self, error: DBAPIError, *, unanswered: type[StorageError]) -> Exception:
+    def _failure(self, error: DBAPIError, *, of_write: bool = False) -> Exception:
         """Return the error of ours for one of the database's.
 
-        :param unanswered: what it means that nothing is known about the request
+        :param of_write: whether no answer means that the outcome is unknown; else no document was to change
         """
         verdict = self._dialect.judge(error)
-        where = self._dialect.where
+        said = f"{self._dialect.where}: {verdict.reason}"
         if verdict.outcome is Outcome.BUSY:
             return _Busy()
         if verdict.outcome is Outcome.REFUSED:
-            return StoreRefused(f"{where}: {verdict.reason}; nothing was written")
-        if verdict.outcome is Outcome.UNANSWERED:
-            return unanswered(f"{where}: {verdict.reason}")
-        return StoreUnavailable(f"{where}: {verdict.reason}; nothing was written")
+            return StoreRefused(f"{said}; nothing was written")
+        if verdict.outcome is Outcome.UNANSWERED and of_write:
+            return WriteUnknown(said)
+        return StoreUnavailable(f"{said}; nothing was written")
 
     def _conflicting_key(self, collection: Collection, verdict: Verdict) -> tuple[str, ...]:
         for key in collection.unique:

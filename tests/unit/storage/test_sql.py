@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,6 +94,59 @@ def test_what_is_no_url_is_refused_without_repeating_it(url: str) -> None:
         SqlDocuments(url)
 
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://ann:secret@host", "mysql://ann:secret@host/", "mariadb://host?x=secret"])
+def test_a_server_without_a_database_is_refused_with_what_to_add(url: str) -> None:
+    with pytest.raises(InvalidInput, match="host/?.* names no database: .*behind the host") as refused:
+        SqlDocuments(url)
+
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql+asyncpg://ann:secret@host/exia", "expected psycopg2 or psycopg behind"),
+        ("mysql+asyncmy://ann:secret@host/exia", "expected mysqldb or pymysql behind"),
+    ],
+)
+def test_a_driver_that_waits_in_another_way_is_refused_by_name(url: str, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected) as refused:
+        SqlDocuments(url)
+
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"name": "x" * 513, "rank": 1}, "must have at most 512 bytes as UTF-8, not 513"),
+        ({"name": "é" * 257, "rank": 1}, "must have at most 512 bytes as UTF-8, not 514"),
+        ({"name": "a", "rank": 2**63}, "must be a number of 64 bits"),
+        ({"name": "a", "rank": 1, "text": "x" * (15 * 2**20)}, "keeps at most 15 MiB"),
+    ],
+    ids=["long text", "long in bytes", "large number", "large document"],
+)
+def test_what_another_store_would_not_take_is_refused_here_too(
+    documents: SqlDocuments, document: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        documents.insert(THINGS, document)
+
+    assert documents.find(THINGS, Query(order="name")) == []
+
+
+def test_a_query_compares_with_nothing_but_declared_fields_and_plain_values(documents: SqlDocuments) -> None:
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: documents.get(THINGS, {"name": {"$gt": ""}}), "must be str"),  # type: ignore[dict-item]
+        (lambda: documents.delete(THINGS, {"colour": "red"}), "'colour' is not one of its fields"),
+        (lambda: documents.find(THINGS, Query(order="rank", at_least="1")), "must be int"),
+    ]
+
+    for call, problem in calls:
+        with pytest.raises(ValueError, match=problem):
+            call()
 
 
 def test_the_folder_is_made_at_first_use(tmp_path: Path) -> None:
