@@ -34,7 +34,6 @@ _LISTS = ("abandoned", "collected", "deleted", "aborted", "kept")
 def gc(*, models: tuple[str, ...], delete: bool, grace: str, as_json: bool) -> int:
     """Delete files that nobody can want again.
 
-
     Without --delete it says what would go. Without a MODEL all models are looked at. A retired version can be restored
     until it is collected. The exit code is 1 when a model could not be collected; the others are.
     """
@@ -58,7 +57,6 @@ def gc(*, models: tuple[str, ...], delete: bool, grace: str, as_json: bool) -> i
 @library_options(hidden=True)
 def verify(*, models: tuple[str, ...], as_json: bool) -> int:
     """Check every version, document and journal.
-
 
     Every byte is read and hashed. Without a MODEL all models are looked at. Nothing is changed; the exit code is 1 when
     anything is damaged.
