@@ -32,12 +32,13 @@ FAULTS: dict[str, Callable[[Proxy], object]] = {
     "reset after 100 bytes of a reply": lambda proxy: proxy.reset_after(100, "reply"),
     "black hole": lambda proxy: proxy.black_hole(),
 }
+SHORT = ("down", "black hole")
 HALVES = {"mongo": ("mongo+minio", 0), "postgres": ("postgres+minio", 0), "minio": ("mongo+minio", 1)}
 
 
 @pytest.mark.parametrize(
     ("pair", "server", "fault"),
-    [trial(HALVES[server][0], server, fault) for server in HALVES for fault in FAULTS],
+    [trial(HALVES[server][0], server, fault, short=fault in SHORT) for server in HALVES for fault in FAULTS],
 )
 def test_a_lost_server_is_an_error_within_the_deadline_and_the_work_is_finished_when_it_is_back(
     tmp_path: Path, pair: str, server: str, fault: str, monkeypatch: pytest.MonkeyPatch
