@@ -158,9 +158,7 @@ def test_a_document_store_of_another_kind_is_refused_with_an_example(url: str) -
         open_library(url, blobs="file:///tmp/blobs")
 
 
-@pytest.mark.parametrize(
-    "url", ["", "/var/lib/blobs", "file:blobs", "file://blobs", "file://", "http://x/y"]
-)
+@pytest.mark.parametrize("url", ["", "/var/lib/blobs", "file:blobs", "file://blobs", "file://", "http://x/y"])
 def test_a_blob_store_of_another_kind_is_refused_with_an_example(tmp_path: Path, url: str) -> None:
     with pytest.raises(InvalidInput, match="expected a folder's URL, as in 'file:///var/lib/exia/blobs'"):
         open_library(f"sqlite:///{tmp_path}/exia.db", blobs=url)
