@@ -10,7 +10,7 @@ from airflow_provider_exia.operators.model_predict import ModelPredictOperator
 from airflow_provider_exia.operators.model_train import ModelTrainOperator
 
 SPECS = {"example_watched": "example_watched.yaml"}
-TEMPLATES = "sha256:b4b40608b989bf2e"
+TEMPLATES = "sha256:256ac182c9946778"
 POLICY = Policy(
     metric="squared_error",
     enter=1.5,

@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from tests.servers.catalogue import KINDS, make
+from tests.servers.consul import Consul
 from tests.servers.finding import ROOT
 from tests.servers.mongo import Mongo
 from tests.servers.s3 import S3Server
@@ -52,6 +53,8 @@ def write(server: Server) -> None:
         with create_engine(server.url, poolclass=NullPool).begin() as connection:
             connection.execute(text("CREATE TABLE kept (number INT)"))
             connection.execute(text("INSERT INTO kept VALUES (7)"))
+    elif isinstance(server, Consul):
+        assert server.request("PUT", "kv/kept", data="7").json() is True
     elif isinstance(server, S3Server):
         client_of_s3 = server.client()
         client_of_s3.make_bucket("kept")
@@ -66,6 +69,8 @@ def read(server: Server) -> int:
             return int(client.db.kept.find_one()["_id"])  # type: ignore[index]
     if isinstance(server, SqlServer):
         return int(server.query("SELECT number FROM kept"))
+    if isinstance(server, Consul):
+        return int(server.request("GET", "kv/kept?raw").text)
     assert isinstance(server, S3Server)
     with server.client().get_object("kept", "number") as answer:
         return int(answer.read())
