@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseHook
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_exia.consul.address import ConsulAddress
     from airflow_provider_exia.consul.key_values import KeyValues
     from airflow_provider_exia.consul.transport import ConsulTransport
+    from airflow_provider_exia.hooks.fields import Fields
     from airflow_provider_exia.parameters.records import Change, Parameter, Revision
     from airflow_provider_exia.parameters.snapshot import Snapshot
     from airflow_provider_exia.parameters.store import ParameterStore
@@ -184,15 +185,18 @@ def address_of(connection: Connection) -> ConsulAddress:
             port=connection.port or _DEFAULT_PORT,
             scheme="https" if fields.switch("secure") else "http",
             token=connection.password or None,
-            consistency=fields.text("consistency") or "default",
-            **{name: fields.text(name) for name in ("datacenter", "namespace", "partition", "ca_file")},
+            consistency=cast("Any", fields.text("consistency") or "default"),  # the address checks it
+            datacenter=fields.text("datacenter"),
+            namespace=fields.text("namespace"),
+            partition=fields.text("partition"),
+            ca_file=fields.text("ca_file"),
             certificate_file=fields.text("certificate_file"),
         )
     except InvalidInput as error:
         raise fields.problem(str(error)) from error
 
 
-def address_fields(connection: Connection) -> Any:
+def address_fields(connection: Connection) -> Fields:
     """Return the fields of a connection of the type ``consul``."""
     from airflow_provider_exia.hooks.fields import Fields
 

@@ -11,6 +11,7 @@ from airflow_provider_exia.parameters.store import ParameterStore
 
 if TYPE_CHECKING:
     from airflow_provider_exia.consul.key_values import KeyValue
+    from airflow_provider_exia.parameters.layout import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,28 +28,27 @@ class Interest:
     def __post_init__(self) -> None:
         check_key(self.name)
 
-    @property
-    def watched(self) -> str:
-        """The prefix to watch: that of all environments, so that all who wait share one watcher."""
-        return f"{self.store.root}/values/"
-
     def look(self) -> dict[str, int]:
-        """Return name to index of what is there now."""
-        found = [item for layout in self.store.layouts for item in self.store.key_values.list(layout.values)]
-        return self.indices_in(found)
+        """Return name to Consul's index of what is there now.
 
-    def indices_in(self, keys: Iterable[KeyValue]) -> dict[str, int]:
-        """Return name to index of those among some keys that count here, inherited ones included."""
-        seen = {item.key: item.index for item in keys}
+        :raises ConsulUnavailable: no answer
+        :raises ConsulRefused: the token may not read it
+        """
         found: dict[str, int] = {}
         for layout in reversed(self.store.layouts):
-            own = layout.value(self.name)
-            found |= {
-                key.removeprefix(layout.values): index
-                for key, index in seen.items()
-                if key == own or key.startswith(f"{own}/")
-            }
+            own = self.store.key_values.get(layout.value(self.name))
+            below = self.store.key_values.list(layout.value(self.name))
+            found |= self.indices_in(layout, (*below, *([own] if own else ())))
         return found
+
+    def indices_in(self, layout: Layout, keys: Iterable[KeyValue]) -> dict[str, int]:
+        """Return name to index of those among an environment's keys that count here."""
+        own = layout.value(self.name)
+        return {
+            item.key.removeprefix(layout.values): item.index
+            for item in keys
+            if item.key == own or item.key.startswith(f"{own}/")
+        }
 
 
 def changed(known: Mapping[str, int], present: Mapping[str, int]) -> list[str]:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseSensorOperator
-
-from airflow_provider_exia.exceptions import ExiaError, InvalidInput
+from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.hooks.consul import ConsulParamHook
+from airflow_provider_exia.sensors.looking import LookingSensor
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_exia.parameters.changes import Interest
+    from airflow_provider_exia.triggers.parameters import ParameterChangeTrigger
 
 
-class ParameterChangeSensor(BaseSensorOperator):
+class ParameterChangeSensor(LookingSensor):
     """Wait until a parameter, or any below it, is no longer as it is known: changed, new or gone.
 
     :param name: of the parameter, or the prefix of several (templated)
@@ -28,7 +26,6 @@ class ParameterChangeSensor(BaseSensorOperator):
         remember
     :param environment: where it is looked for first (templated); default: the connection's
     :param inherits: where it is looked for next; default: the connection's
-    :param deferrable: wait in the triggerer (the default), else in the mode ``poke`` or ``reschedule``
     :param consul_conn_id: a connection of the type ``consul``
     :returns: ``{"changed": names, "indices": name to index}``
     :raises InvalidInput: the name cannot be one, or ``known`` is missing in the mode ``reschedule``
@@ -43,7 +40,6 @@ class ParameterChangeSensor(BaseSensorOperator):
         known: Mapping[str, int] | None = None,
         environment: str | None = None,
         inherits: Sequence[str] | None = None,
-        deferrable: bool = True,
         consul_conn_id: str = ConsulParamHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -52,69 +48,36 @@ class ParameterChangeSensor(BaseSensorOperator):
         self.known = known
         self.environment = environment
         self.inherits = inherits
-        self.deferrable = deferrable
         self.consul_conn_id = consul_conn_id
 
     @cached_property
-    def hook(self) -> ConsulParamHook:
-        """The hook, which connects at its first use."""
-        return ConsulParamHook(self.consul_conn_id, environment=self.environment, inherits=self.inherits)
+    def trigger(self) -> ParameterChangeTrigger:
+        """What looks, here and in the triggerer."""
+        from airflow_provider_exia.triggers.parameters import ParameterChangeTrigger
 
-    def poke(self, context: Context) -> Any:  # noqa: ARG002 - the same for every context
-        """Look once."""
-        from airflow.sdk import PokeReturnValue
+        return ParameterChangeTrigger(
+            consul_conn_id=self.consul_conn_id,
+            name=self.name,
+            known=self._present() if self.known is None else _read_known(self.name, self.known),
+            environment=self.environment,
+            inherits=None if self.inherits is None else list(self.inherits),
+            poll_seconds=self.poke_interval,
+        )
 
-        told = self._look()
-        return PokeReturnValue(is_done=bool(told["changed"]), xcom_value=told)
+    def _present(self) -> dict[str, int]:
+        from airflow_provider_exia.parameters.changes import Interest
+
+        hook = ConsulParamHook(self.consul_conn_id, environment=self.environment, inherits=self.inherits)
+        return Interest(store=hook.store, name=self.name).look()
 
     def execute(self, context: Context) -> Any:
         """Wait, in the triggerer or here."""
-        if self.known is None:
-            if not self.deferrable and self.reschedule:
-                raise InvalidInput(
-                    f"ParameterChangeSensor of {self.name!r}: in the mode 'reschedule' give 'known': each look is a "
-                    "process of its own and remembers nothing"
-                )
-            self.known = self._interest.look()
-        self.known = _read_known(self.name, self.known)
-        if not self.deferrable:
-            return super().execute(context)
-        told = self._look()
-        if told["changed"]:
-            return told
-        from airflow_provider_exia.triggers.parameters import ParameterChangeTrigger
-
-        self.defer(
-            trigger=ParameterChangeTrigger(
-                consul_conn_id=self.consul_conn_id,
-                name=self.name,
-                environment=self.environment,
-                inherits=None if self.inherits is None else list(self.inherits),
-                known=dict(self.known),
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
-        )
-        raise AssertionError("defer() does not return")
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        """Go on after the trigger's event."""
-        if event["status"] != "changed":
-            raise ExiaError(event["message"])
-        self.log.info("changed: %s", ", ".join(event["changed"]))
-        return {"changed": event["changed"], "indices": event["indices"]}
-
-    @cached_property
-    def _interest(self) -> Interest:
-        from airflow_provider_exia.parameters.changes import Interest
-
-        return Interest(store=self.hook.store, name=self.name)
-
-    def _look(self) -> dict[str, Any]:
-        from airflow_provider_exia.parameters.changes import changed
-
-        present = self._interest.look()
-        return {"changed": changed(self.known or {}, present), "indices": present}
+        if self.known is None and not self.deferrable and self.reschedule:
+            raise InvalidInput(
+                f"ParameterChangeSensor of {self.name!r}: in the mode 'reschedule' give 'known': each look is a "
+                "process of its own and remembers nothing"
+            )
+        return super().execute(context)
 
 
 def _read_known(name: str, known: Any) -> dict[str, int]:

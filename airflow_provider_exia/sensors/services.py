@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.hooks.services import ConsulServiceHook
-from airflow_provider_exia.sensors.services_base import ServiceSensor
+from airflow_provider_exia.sensors.looking import LookingSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_exia.triggers.services import ServiceTrigger
+    from airflow_provider_exia.triggers.services import ServiceHealthTrigger, ServiceModelTrigger
 
 
-class ServiceHealthSensor(ServiceSensor):
+class ServiceHealthSensor(LookingSensor):
     """Wait until enough instances of a service pass their checks. It reads only.
 
     :param service: its name (templated)
     :param at_least: how many instances
     :param version: only those count whose meta ``version`` is this (templated)
-    :param deferrable: wait in the triggerer (the default), else in the mode ``poke`` or ``reschedule``
     :param consul_conn_id: a connection of the type ``consul``
     :returns: the ids of the instances that count
     :raises InvalidInput: the condition is none
@@ -34,7 +33,6 @@ class ServiceHealthSensor(ServiceSensor):
         service: str,
         at_least: int = 1,
         version: str | None = None,
-        deferrable: bool = True,
         consul_conn_id: str = ConsulServiceHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -42,11 +40,11 @@ class ServiceHealthSensor(ServiceSensor):
         self.service = service
         self.at_least = at_least
         self.version = version
-        self.deferrable = deferrable
         self.consul_conn_id = consul_conn_id
 
     @cached_property
-    def _trigger(self) -> ServiceTrigger:
+    def trigger(self) -> ServiceHealthTrigger:
+        """What looks, here and in the triggerer."""
         from airflow_provider_exia.triggers.services import ServiceHealthTrigger
 
         version = None if self.version is None else str(self.version)
@@ -57,7 +55,7 @@ class ServiceHealthSensor(ServiceSensor):
         )
 
 
-class ServiceModelSensor(ServiceSensor):
+class ServiceModelSensor(LookingSensor):
     """Wait until the version that an alias names is what is served: enough instances pass with it, none with another.
 
     An instance says what it serves by ``model`` and ``version`` of its meta.
@@ -66,7 +64,6 @@ class ServiceModelSensor(ServiceSensor):
     :param model: the model's name (templated)
     :param alias: the alias (templated)
     :param at_least: how many instances
-    :param deferrable: wait in the triggerer (the default), else in the mode ``poke`` or ``reschedule``
     :param consul_conn_id: a connection of the type ``consul``
     :param exia_conn_id: a connection of the type ``exia``
     :returns: the version that is served, as in ``churn/4``
@@ -82,7 +79,6 @@ class ServiceModelSensor(ServiceSensor):
         model: str,
         alias: str = "champion",
         at_least: int = 1,
-        deferrable: bool = True,
         consul_conn_id: str = ConsulServiceHook.default_conn_name,
         exia_conn_id: str = ModelLibraryHook.default_conn_name,
         **kwargs: Any,
@@ -92,12 +88,12 @@ class ServiceModelSensor(ServiceSensor):
         self.model = model
         self.alias = alias
         self.at_least = at_least
-        self.deferrable = deferrable
         self.consul_conn_id = consul_conn_id
         self.exia_conn_id = exia_conn_id
 
     @cached_property
-    def _trigger(self) -> ServiceTrigger:
+    def trigger(self) -> ServiceModelTrigger:
+        """What looks, here and in the triggerer."""
         from airflow_provider_exia.triggers.services import ServiceModelTrigger
 
         return ServiceModelTrigger(

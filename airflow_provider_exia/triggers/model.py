@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from airflow_provider_exia.exceptions import ExiaError
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
-from airflow_provider_exia.storage.documents import StoreUnavailable
+from airflow_provider_exia.triggers.looking import LookingTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.waiting import AliasCondition
 
 
-class ModelAliasTrigger(BaseTrigger):
+class ModelAliasTrigger(LookingTrigger):
     """Wait until an alias names a version, or another one.
-
-    A store that cannot be reached for a while does not end the waiting; any other error does, as an event.
 
     :param exia_conn_id: a connection of the type ``exia``
     :param condition: the fields of an :class:`~airflow_provider_exia.model_library.waiting.AliasCondition`
@@ -27,42 +21,19 @@ class ModelAliasTrigger(BaseTrigger):
     """
 
     def __init__(self, *, exia_conn_id: str, condition: dict[str, Any], poll_seconds: float) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base has no types
-        self.exia_conn_id = exia_conn_id
-        self.condition = condition
-        self.poll_seconds = poll_seconds
+        super().__init__(poll_seconds=poll_seconds, exia_conn_id=exia_conn_id, condition=condition)
+        self.hook = ModelLibraryHook(exia_conn_id)
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class and the arguments that make this trigger again."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {"exia_conn_id": self.exia_conn_id, "condition": self.condition, "poll_seconds": self.poll_seconds},
-        )
+    async def prepare(self) -> None:
+        """Read the connection without blocking the event loop."""
+        await self.hook.prepare()
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: the alias names a version that counts, or waiting is pointless."""
-        try:
-            hook = ModelLibraryHook(self.exia_conn_id)
-            await hook.prepare()
-            condition = await asyncio.to_thread(_condition, self.condition)
-            reference = await self._look(hook, condition)
-            while reference is None:
-                await asyncio.sleep(self.poll_seconds)  # noqa: ASYNC110 - what is waited for lies in a store
-                reference = await self._look(hook, condition)
-        except ExiaError as error:
-            yield TriggerEvent({"status": "error", "message": str(error)})
-            return
-        yield TriggerEvent({"status": "met", "reference": reference})
+    def look(self) -> str | None:
+        """Return the version that counts, as a numbered reference, or None."""
+        return self._condition.met_by(self.hook.library)
 
-    async def _look(self, hook: ModelLibraryHook, condition: AliasCondition) -> str | None:
-        try:
-            return await asyncio.to_thread(lambda: condition.met_by(hook.library))
-        except StoreUnavailable as error:
-            self.log.warning("looking again in %s s: %s", self.poll_seconds, error)
-            return None
+    @cached_property
+    def _condition(self) -> AliasCondition:
+        from airflow_provider_exia.model_library.waiting import AliasCondition
 
-
-def _condition(fields: dict[str, Any]) -> AliasCondition:
-    from airflow_provider_exia.model_library.waiting import AliasCondition
-
-    return AliasCondition(**fields)
+        return AliasCondition(**self.arguments["condition"])

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from airflow_provider_exia.exceptions import ExiaError
 from airflow_provider_exia.hooks.monitor import MonitorHook
-from airflow_provider_exia.storage.documents import StoreUnavailable
+from airflow_provider_exia.triggers.looking import LookingTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_exia.monitoring.conditions import Condition
 
 
-class MonitorConditionTrigger(BaseTrigger):
+class MonitorConditionTrigger(LookingTrigger):
     """Wait until a monitor meets a condition.
-
-    A store that cannot be reached for a while does not end the waiting; any other error does, as an event.
 
     :param exia_conn_id: a connection of the type ``exia``
     :param model: the model's name
@@ -31,54 +25,25 @@ class MonitorConditionTrigger(BaseTrigger):
     def __init__(
         self, *, exia_conn_id: str, model: str, monitor: str, condition: dict[str, Any], poll_seconds: float
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base has no types
-        self.exia_conn_id = exia_conn_id
-        self.model = model
-        self.monitor = monitor
-        self.condition = condition
-        self.poll_seconds = poll_seconds
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class and the arguments that make this trigger again."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "exia_conn_id": self.exia_conn_id,
-                "model": self.model,
-                "monitor": self.monitor,
-                "condition": self.condition,
-                "poll_seconds": self.poll_seconds,
-            },
+        super().__init__(
+            poll_seconds=poll_seconds, exia_conn_id=exia_conn_id, model=model, monitor=monitor, condition=condition
         )
+        self.hook = MonitorHook(exia_conn_id)
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: the condition is met, or waiting is pointless."""
-        try:
-            hook = MonitorHook(self.exia_conn_id)
-            await hook.prepare()
-            condition = await asyncio.to_thread(_condition, self.condition)
-            met = await self._look(hook, condition)
-            while met is None:
-                await asyncio.sleep(self.poll_seconds)  # noqa: ASYNC110 - what is waited for lies in a store
-                met = await self._look(hook, condition)
-        except ExiaError as error:
-            yield TriggerEvent({"status": "error", "message": str(error)})
-            return
-        yield TriggerEvent({"status": "met", "message": met})
+    async def prepare(self) -> None:
+        """Read the connection without blocking the event loop."""
+        await self.hook.prepare()
 
-    async def _look(self, hook: MonitorHook, condition: Condition) -> str | None:
+    def look(self) -> str | None:
+        """Return in words how the condition is met, or None."""
         from airflow_provider_exia.monitoring.conditions import meets
 
-        try:
-            return await asyncio.to_thread(
-                lambda: meets(hook.journal(self.model, self.monitor), hook.points, condition)
-            )
-        except StoreUnavailable as error:
-            self.log.warning("looking again in %s s: %s", self.poll_seconds, error)
-            return None
+        journal = self.hook.journal(self.arguments["model"], self.arguments["monitor"])
+        return meets(journal, self.hook.points, self._condition)
 
+    @cached_property
+    def _condition(self) -> Condition:
+        from airflow_provider_exia.monitoring.conditions import Condition
 
-def _condition(fields: dict[str, Any]) -> Condition:
-    from airflow_provider_exia.monitoring.conditions import Condition
-
-    return Condition(**{**fields, "states": tuple(fields.get("states") or ())})
+        fields = self.arguments["condition"]
+        return Condition(**{**fields, "states": tuple(fields.get("states") or ())})

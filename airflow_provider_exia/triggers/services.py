@@ -2,73 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from airflow_provider_exia.consul.exceptions import ConsulUnavailable
-from airflow_provider_exia.exceptions import ExiaError
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.hooks.services import ConsulServiceHook
-from airflow_provider_exia.storage.documents import StoreUnavailable
+from airflow_provider_exia.triggers.looking import LookingTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.waiting import AliasCondition
     from airflow_provider_exia.services.conditions import HealthCondition, ServingCondition
 
 
-class ServiceTrigger(BaseTrigger):
-    """Look again and again until a condition of services is met.
-
-    A Consul or a store that cannot be reached for a while does not end the waiting; any other error does, as an event.
-
-    :param poll_seconds: between two looks
-    :param arguments: of the trigger, as JSON values
-    """
-
-    def __init__(self, *, poll_seconds: float, **arguments: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's base has no types
-        self.poll_seconds = poll_seconds
-        self.arguments = arguments
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class and the arguments that make this trigger again."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {"poll_seconds": self.poll_seconds, **self.arguments},
-        )
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: the condition is met, or waiting is pointless."""
-        try:
-            await self.prepare()
-            while (met := await asyncio.to_thread(self._look_patiently)) is None:  # noqa: ASYNC110 - it lies in Consul
-                await asyncio.sleep(self.poll_seconds)
-        except ExiaError as error:
-            yield TriggerEvent({"status": "error", "message": str(error)})
-            return
-        yield TriggerEvent({"status": "met", "met": met})
-
-    async def prepare(self) -> None:
-        """Read the connections without blocking the event loop."""
-        raise NotImplementedError
-
-    def look(self) -> list[str] | str | None:
-        """Look once; the sensor does it too, before it defers."""
-        raise NotImplementedError
-
-    def _look_patiently(self) -> list[str] | str | None:
-        try:
-            return self.look()
-        except (ConsulUnavailable, StoreUnavailable) as error:
-            self.log.warning("looking again in %s s: %s", self.poll_seconds, error)
-            return None
-
-
-class ServiceHealthTrigger(ServiceTrigger):
+class ServiceHealthTrigger(LookingTrigger):
     """Wait until enough instances of a service pass their checks.
 
     :param consul_conn_id: a connection of the type ``consul``
@@ -85,7 +31,7 @@ class ServiceHealthTrigger(ServiceTrigger):
         await self.hook.prepare()
 
     def look(self) -> list[str] | None:
-        """Look once."""
+        """Return the ids of the instances that count, or None."""
         return self._condition.met_by(self.hook.services)
 
     @cached_property
@@ -95,7 +41,7 @@ class ServiceHealthTrigger(ServiceTrigger):
         return HealthCondition(**self.arguments["condition"])
 
 
-class ServiceModelTrigger(ServiceTrigger):
+class ServiceModelTrigger(LookingTrigger):
     """Wait until the version that an alias names is what is served.
 
     :param consul_conn_id: a connection of the type ``consul``
@@ -133,7 +79,7 @@ class ServiceModelTrigger(ServiceTrigger):
         await self.library_hook.prepare()
 
     def look(self) -> str | None:
-        """Look once."""
+        """Return the version that is served, as a numbered reference, or None."""
         alias, serving = self._conditions
         reference = alias.met_by(self.library_hook.library)
         return reference if reference and serving.met_by(self.hook.services, reference) else None

@@ -24,7 +24,7 @@ from airflow_provider_exia.operators.services import (
 from airflow_provider_exia.sensors.services import ServiceHealthSensor, ServiceModelSensor
 from airflow_provider_exia.services.exceptions import NothingPasses, UnknownService
 from airflow_provider_exia.services.records import Service, serving
-from airflow_provider_exia.triggers.services import ServiceHealthTrigger, ServiceModelTrigger, ServiceTrigger
+from airflow_provider_exia.triggers.services import ServiceHealthTrigger, ServiceModelTrigger
 from tests.airflow.running import run_dag
 from tests.servers.proxy import Proxy
 from tests.servers.server import fresh_name
@@ -32,6 +32,7 @@ from tests.servers.session import shared
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
+    from airflow_provider_exia.triggers.looking import LookingTrigger
     from tests.servers.consul import Consul
 
 pytestmark = [pytest.mark.airflow, pytest.mark.servers("consul"), pytest.mark.usefixtures("metadata_database")]
@@ -76,7 +77,7 @@ def publish(library: ModelLibrary, folder: Path, number: int) -> None:
     library.promote(library.publish("churn", file, format="json").reference)
 
 
-async def event_of(trigger: ServiceTrigger) -> dict[str, Any]:
+async def event_of(trigger: LookingTrigger) -> dict[str, Any]:
     """Return the trigger's event, after it went through Airflow's form of it and back."""
     _, arguments = json.loads(json.dumps(trigger.serialize()))
     events = type(trigger)(**arguments).run()
@@ -111,7 +112,7 @@ def test_too_few_instances_are_waited_for_in_the_triggerer(hook: ConsulServiceHo
         sensor.execute({})
 
     async def run() -> dict[str, Any]:
-        waiting = asyncio.create_task(event_of(cast("ServiceTrigger", deferred.value.trigger)))
+        waiting = asyncio.create_task(event_of(cast("LookingTrigger", deferred.value.trigger)))
         await asyncio.sleep(3 * POLL_SECONDS)
         assert not waiting.done()
         await asyncio.to_thread(hook.register, Service(name=name, meta=serving("churn/5")))
@@ -169,7 +170,7 @@ def test_a_consul_that_is_away_for_a_while_does_not_end_the_wait(
             proxy.pass_all()
             return await waiting
 
-        assert asyncio.run(run()) == {"status": "met", "met": [name]}
+        assert asyncio.run(run()) == {"status": "found", "found": [name]}
 
 
 def test_a_wait_that_is_pointless_ends_with_the_reason(
