@@ -9,6 +9,7 @@ statement was rolled back with it; only the loss of the connection leaves the ou
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -57,7 +58,7 @@ class Verdict:
     reason: str
 
 
-class Dialect:
+class Dialect(ABC):
     """One kind of database; as it stands here, a server.
 
     :param url: where it is
@@ -108,42 +109,42 @@ class Dialect:
         """Return the type of a column for a key's field: texts differ, and are ordered, by their code points."""
         return self.text_key() if kind is str else sa.BigInteger()
 
+    @abstractmethod
     def text_key(self) -> sa.types.TypeEngine[Any]:
         """Return the type of a column for a key's text."""
-        raise NotImplementedError
 
     def body_type(self) -> sa.types.TypeEngine[Any]:
         """Return the type of the column for a document's text, which is ASCII."""
         return sa.Text()
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connection: Connection) -> None:  # noqa: B027 - nothing to do on a server
         """Begin a write, where one statement is not a transaction of its own."""
 
-    def commit(self, connection: Connection) -> None:
+    def commit(self, connection: Connection) -> None:  # noqa: B027 - nothing to do on a server
         """End a write.
 
         :raises WriteUnknown: there was no word about it
         """
 
+    @abstractmethod
     def lock_schema(self, connection: Connection) -> None:
         """Let one process at a time make tables."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unlock_schema(self, connection: Connection) -> None:
         """Keep the tables that were made; after an error the connection is closed instead."""
-        raise NotImplementedError
 
+    @abstractmethod
     def count_up(self, table: sa.Table) -> sa.Executable:
         """Return the one statement that makes a counter or takes its next number."""
-        raise NotImplementedError
 
     def counted(self, result: CursorResult[Any]) -> int:
         """Return the number that the statement took."""
         return int(result.scalar_one())
 
+    @abstractmethod
     def judge(self, error: DBAPIError) -> Verdict:
         """Say what an error means."""
-        raise NotImplementedError
 
 
 class Sqlite(Dialect):
