@@ -42,7 +42,8 @@ class Mysql(Dialect):
 
     def arguments(self) -> dict[str, Any]:
         """Return what the driver is told beyond the URL: time-outs, and that a value which does not fit is an error."""
-        seconds, locks = max(1, int(self.seconds)), self._lock_seconds()
+        locks = self._lock_seconds()
+        seconds = max(locks + 1, int(self.seconds))  # the server's own time-out comes first: it leaves nothing open
         ours = {
             "connect_timeout": CONNECT_SECONDS,
             "read_timeout": seconds,
@@ -97,7 +98,7 @@ class Mysql(Dialect):
         return Verdict(Outcome.NOTHING_DONE if number in _NOTHING_DONE else Outcome.UNANSWERED, words(error))
 
     def _lock_seconds(self) -> int:
-        """Return how long the server waits for a lock: so that it says so before nobody listens."""
+        """Return how long the server waits for a lock, in whole seconds as it wants them."""
         return max(1, int(self.seconds * 0.9))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -28,6 +29,7 @@ from airflow_provider_exia.storage.documents import (
 )
 from airflow_provider_exia.storage.sql import SqlDocuments
 from airflow_provider_exia.storage.sql_commits import SharedCommits
+from airflow_provider_exia.storage.sql_mysql import Mysql
 from tests.processes import alone, obey_permissions
 
 THINGS = Collection(name="things", fields={"name": str, "rank": int}, unique=(("name",),), indexes=(("rank",),))
@@ -380,6 +382,15 @@ def test_a_query_is_answered_from_its_index_without_sorting(documents: SqlDocume
         "SEARCH exia_versions USING INDEX exia_versions__model_work_number (model=? AND work=?)",
         "SEARCH exia_model_journal USING INDEX exia_model_journal__model_token_sequence (model=? AND token=?)",
     ]
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1, 1.9, 2, 5, 30])
+def test_mariadb_gives_up_a_lock_before_its_client_gives_up_the_server(seconds: float) -> None:
+    arguments = Mysql(sa.make_url("mysql+pymysql://exia@localhost/exia"), seconds=seconds).arguments()
+
+    locks = int(re.findall(r"innodb_lock_wait_timeout = (\d+)", arguments["init_command"])[0])
+
+    assert arguments["read_timeout"] > locks
 
 
 def test_a_child_forked_while_a_thread_writes_writes_on_its_own(documents: SqlDocuments) -> None:
