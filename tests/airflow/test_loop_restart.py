@@ -48,11 +48,14 @@ def live_through_an_episode(loop: Loop, lose_scheduler: dict[str, bool] | None =
 
 
 def what_was_decided(loop: Loop) -> tuple[list[Any], list[Any], list[Judgement]]:
+    """Return it without the versions' numbers: two tries that publish the same work at once draw two and use one."""
     monitor = [
         (entry.state, entry.episode, entry.event_time, entry.action, entry.evidence, entry.watching)
         for entry in loop.journal.history()
     ]
-    moves = [(move.action, move.version, move.token) for move in loop.library.history(loop.name) if move.sequence > 1]
+    place = {version.number: place for place, version in enumerate(reversed(loop.library.versions(loop.name)), start=1)}
+    history = loop.library.history(loop.name)
+    moves = [(move.action, place[move.version], move.token) for move in history if move.sequence > 1]
     decisions = DecisionLog(loop.library.resources.documents).of_model(loop.name)
     return monitor, moves, [replace(decision.judgement) for decision in decisions]
 
