@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tests.simulation.alias_mutations import ALIAS_MUTATIONS
 from tests.simulation.catalogue import SCENARIOS
+from tests.simulation.collecting_mutations import COLLECTING_MUTATIONS
 from tests.simulation.explorer import Report, explore
+from tests.simulation.journal_mutations import JOURNAL_MUTATIONS
 from tests.simulation.monitor_mutations import MONITOR_MUTATIONS
-from tests.simulation.mutations import MUTATIONS as LIBRARY_MUTATIONS
+from tests.simulation.publishing_mutations import PUBLISHING_MUTATIONS
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Violation
     from tests.simulation.mutations import Mutation
 
-MUTATIONS = (*LIBRARY_MUTATIONS, *MONITOR_MUTATIONS)
+MUTATIONS = (
+    *(*PUBLISHING_MUTATIONS, *JOURNAL_MUTATIONS, *ALIAS_MUTATIONS, *COLLECTING_MUTATIONS),
+    *MONITOR_MUTATIONS,
+)
 
 
 def hunt(mutation: Mutation) -> Report:

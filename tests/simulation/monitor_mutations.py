@@ -18,7 +18,8 @@ from airflow_provider_exia.monitoring.evaluation import AliasPosition, Evaluatio
 from airflow_provider_exia.monitoring.journal import MonitorJournal
 from airflow_provider_exia.monitoring.states import MonitorState
 from airflow_provider_exia.operators import model_train
-from tests.simulation.mutations import Mutation, append_refreshing, do_nothing
+from tests.simulation.journal_mutations import append_refreshing
+from tests.simulation.mutations import Mutation, do_nothing
 
 if TYPE_CHECKING:
     from airflow_provider_exia.monitoring.entries import MonitorEntry
