@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow_provider_exia.model_library import aliases, collecting
 from airflow_provider_exia.model_library.manifest import blob_key
 from airflow_provider_exia.model_library.records import State, Version
 from tests.simulation.mutations import Mutation, do_nothing
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.resources import Resources

@@ -7,7 +7,7 @@ What the journal does with the ``expected`` that it is given is here; who gives 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.model_library import journal
 from airflow_provider_exia.model_library.exceptions import MoveRefused

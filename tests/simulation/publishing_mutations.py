@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from airflow_provider_exia.model_library import publishing
 from airflow_provider_exia.model_library.manifest import blob_key, publication_of
 from airflow_provider_exia.model_library.records import VERSIONS, State, Version
 from airflow_provider_exia.storage.documents import Query, WriteUnknown
 from tests.simulation.mutations import Mutation, always
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.resources import Resources
