@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.model_library import aliases
+from airflow_provider_exia.model_library.journal import Change, Decide
+from airflow_provider_exia.model_library.records import Action, JournalEntry
 from tests.simulation.mutations import Mutation, do_nothing
+
+if TYPE_CHECKING:
+    from airflow_provider_exia.model_library.resources import Resources
 
 
 def _swapped(stack: tuple[int, ...]) -> tuple[int, ...]:
@@ -14,6 +19,13 @@ def _swapped(stack: tuple[int, ...]) -> tuple[int, ...]:
 
 def _unchanged(_version: int, state: Any) -> Any:
     return dict(state)
+
+
+def _restoration_of_anything(_resources: Resources, _model: str, version: int) -> Decide:
+    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
+        return Change(action=Action.RESTORE, version=version, aliases=newest.aliases if newest else {})
+
+    return decide
 
 
 ALIAS_MUTATIONS = (
@@ -68,9 +80,9 @@ ALIAS_MUTATIONS = (
     Mutation(
         guard='restore needs "newest is retire"',
         breaks="I5",
-        scenario="restore x restore: same version",
+        scenario="restore x collect",
         module=aliases,
-        name="_check_retired",
-        by=do_nothing,
+        name="restoration",
+        by=_restoration_of_anything,
     ),
 )

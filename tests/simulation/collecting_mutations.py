@@ -27,6 +27,12 @@ def _is_garbage_at_any_number(number: int, version: Version) -> bool:
 
 COLLECTING_MUTATIONS = (
     Mutation(
+        guard="number in the blob key",
+        breaks="I1",
+        scenario="publish x collect: given up and revived",
+        keys_hold_numbers=False,
+    ),
+    Mutation(
         guard="swap compares the revision: of what a collector gave up",
         breaks="I1",
         scenario="publish x collect: given up and revived",

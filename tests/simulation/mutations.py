@@ -28,6 +28,7 @@ class Mutation:
     :param without: name of a function of the same module that does nothing then: a second belt for the guard
     :param unguarded: unique keys that the store does not enforce
     :param compares_revisions: False: the store does not look at the revision
+    :param keys_hold_numbers: False: the number is no part of a blob's key
     """
 
     guard: str
@@ -39,11 +40,16 @@ class Mutation:
     without: str = ""
     unguarded: frozenset[Key] = frozenset()
     compares_revisions: bool = True
+    keys_hold_numbers: bool = True
 
     def rules_for(self, scenario: Scenario, faults: int) -> Scenario:
         """Return the scenario on a store without the guard."""
         rules = replace(
-            scenario.rules, faults=faults, unguarded=self.unguarded, compares_revisions=self.compares_revisions
+            scenario.rules,
+            faults=faults,
+            unguarded=self.unguarded,
+            compares_revisions=self.compares_revisions,
+            keys_hold_numbers=self.keys_hold_numbers,
         )
         return replace(scenario, rules=rules)
 

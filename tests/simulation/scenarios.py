@@ -51,7 +51,7 @@ class Scenario:
         memory = (self.past or library_past)().copy()
         if self.abandoned:
             _abandon(memory, self.operations[0])
-        memory.unguarded = self.rules.unguarded
+        memory.unguarded, memory.keys_hold_numbers = self.rules.unguarded, self.rules.keys_hold_numbers
         return memory
 
 

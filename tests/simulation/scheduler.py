@@ -181,6 +181,7 @@ class Rules:
     :param fates: in which ways
     :param unguarded: unique keys that the store does not enforce (only when a guard is taken away)
     :param compares_revisions: whether the store looks at the revision in a swap (likewise)
+    :param keys_hold_numbers: whether the key of a blob holds its version's number (likewise)
     :param steady: reads, by method and collection, of what no actor of the scenario changes: the order in which they
         are done cannot matter, so nobody waits with them
     """
@@ -189,6 +190,7 @@ class Rules:
     fates: Sequence[Fate] = USUAL_FAULTS
     unguarded: frozenset[Key] = frozenset()
     compares_revisions: bool = True
+    keys_hold_numbers: bool = True
     steady: frozenset[tuple[str, str]] = frozenset()
 
 

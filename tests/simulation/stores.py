@@ -93,10 +93,11 @@ class Memory:
     """What the two stores of one installation hold.
 
     :param unguarded: unique keys that are not enforced (a mutation takes a guard away)
+    :param keys_hold_numbers: False: two blob keys that differ in the version's number alone are one (likewise)
     """
 
-    def __init__(self, unguarded: frozenset[Key] = frozenset()) -> None:
-        self.unguarded = unguarded
+    def __init__(self, unguarded: frozenset[Key] = frozenset(), *, keys_hold_numbers: bool = True) -> None:
+        self.unguarded, self.keys_hold_numbers = unguarded, keys_hold_numbers
         self.documents: dict[str, dict[Identity, Stored]] = {}
         self.counters: dict[str, int] = {}
         self.blobs: dict[str, bytes] = {}
@@ -104,7 +105,7 @@ class Memory:
 
     def copy(self) -> Memory:
         """Return a memory that changes apart from this one; what is stored is never changed and so is shared."""
-        copy = Memory(self.unguarded)
+        copy = Memory(self.unguarded, keys_hold_numbers=self.keys_hold_numbers)
         copy.documents = {name: dict(stored) for name, stored in self.documents.items()}
         copy.counters, copy.blobs = dict(self.counters), dict(self.blobs)
         copy._content = self._content
@@ -185,13 +186,20 @@ class Memory:
 
     def put(self, key: str, content: bytes) -> None:
         """Keep bytes."""
+        self._forget(key)
         self.blobs[key] = content
         self._content = None
 
     def delete_blob(self, key: str) -> None:
         """Forget bytes."""
-        self.blobs.pop(key, None)
+        self._forget(key)
         self._content = None
+
+    def _forget(self, key: str) -> None:
+        self.blobs.pop(key, None)
+        if not self.keys_hold_numbers:
+            for other in [other for other in self.blobs if _without_number(other) == _without_number(key)]:
+                del self.blobs[other]
 
     def _enforced(self, collection: Collection) -> list[Key]:
         return [key for key in collection.unique if key not in self.unguarded]
@@ -337,6 +345,11 @@ def as_stored(document: Document, *, revision: int) -> Stored:
     """Return a document as it is kept: through JSON, so that no caller shares a value with the store."""
     text = _CANONICAL.encode({**document, REVISION: revision})
     return Stored(text, json.loads(text))
+
+
+def _without_number(key: str) -> tuple[str, ...]:
+    prefix, model, publication, _number, *path = key.split("/")
+    return prefix, model, publication, *path
 
 
 def _values(document: Document, key: Sequence[str]) -> Identity:
