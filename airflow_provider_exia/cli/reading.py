@@ -64,16 +64,24 @@ _ENTRY_COLUMNS = (
 )
 
 
+_limit_option = click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="How many at the most; default: all."
+)
+
+
 @click.command()
+@_limit_option
+@click.option("--after", metavar="MODEL", help="Only models behind this one: the last of the page before.")
 @json_option
 @with_library
-def models(library: ModelLibrary, *, as_json: bool) -> None:
+def models(library: ModelLibrary, *, limit: int | None, after: str | None, as_json: bool) -> None:
     """List the models with their aliases."""
-    facts = [facts_of_model(library, model) for model in library.models()]
+    facts = [facts_of_model(library, model) for model in library.models(limit=limit, after=after)]
     if as_json:
         print_json(facts)
     elif not facts:
-        click.echo("No model was published in this library yet.", err=True)
+        behind = f"No model comes behind {after!r}." if after else "No model was published in this library yet."
+        click.echo(behind, err=True)
     else:
         rows = [
             (
@@ -93,14 +101,19 @@ def models(library: ModelLibrary, *, as_json: bool) -> None:
 @click.option(
     "--tag", "tags", multiple=True, metavar="NAME=VALUE", callback=read_tags, help="Only versions with this tag."
 )
+@_limit_option
+@click.option("--before", type=int, metavar="NUMBER", help="Only versions below this one: the last of the page before.")
 @json_option
 @with_library
-def versions(library: ModelLibrary, *, model: str, tags: dict[str, str], as_json: bool) -> None:
+def versions(
+    library: ModelLibrary, *, model: str, tags: dict[str, str], limit: int | None, before: int | None, as_json: bool
+) -> None:
     """List the versions of MODEL, newest first."""
-    found, retired = library.versions(model), library.retired(model)
+    found = library.versions(model, limit=None if tags else limit, before=before)
+    retired = library.retired(model)
     if tags:
         annotated = library.annotations.of_versions(model)
-        found = [v for v in found if v.number in annotated and tags.items() <= annotated[v.number].tags.items()]
+        found = [v for v in found if v.number in annotated and tags.items() <= annotated[v.number].tags.items()][:limit]
     aliases = aliases_by_version(library.aliases(model))
     if as_json:
         print_json(

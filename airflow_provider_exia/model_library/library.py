@@ -9,27 +9,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.model_library import aliases, collecting, journal, loading, publishing, resolving
+from airflow_provider_exia.model_library import aliases, collecting, journal, listing, loading, publishing, resolving
 from airflow_provider_exia.model_library.annotations import Annotations
-from airflow_provider_exia.model_library.exceptions import NotFound
 from airflow_provider_exia.model_library.inline import InlineObjects
 from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.names import CHAMPION, check_alias, check_model_name, parse_reference
 from airflow_provider_exia.model_library.permissions import Permissions
 from airflow_provider_exia.model_library.publishing import Publication, SourceFile
 from airflow_provider_exia.model_library.records import (
-    VERSIONS,
-    Action,
     AliasState,
     JournalEntry,
     Lineage,
-    State,
     Version,
 )
 from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.model_library.signing import Keys
-from airflow_provider_exia.storage.codec import from_document
-from airflow_provider_exia.storage.documents import Query
 from airflow_provider_exia.task_identity import Actor, login_name, person
 
 HISTORY_WINDOW = 10
@@ -253,29 +247,26 @@ class ModelLibrary(InlineObjects):
         entries = journal.entries(self.resources, model)
         return [entry for entry in entries if alias is None or entry.alias == alias]
 
-    def models(self) -> list[str]:
-        """Return the names of all models."""
-        names: list[str] = []
-        while True:
-            # ' ' sorts below every character of a name: the next model's, not this one's.
-            after = f"{names[-1]} " if names else None
-            found = self.resources.documents.find(VERSIONS, Query(order="model", at_least=after, limit=1))
-            if not found:
-                return names
-            names.append(str(found[0]["model"]))
+    def models(self, *, limit: int | None = None, after: str | None = None) -> list[str]:
+        """Return the names of the models, in order.
 
-    def versions(self, model: str) -> list[Version]:
-        """Return all versions of a model, newest first, whatever their state."""
+        :param limit: how many at the most; None for all
+        :param after: the last name of the page before
+        """
+        return listing.models(self.resources, limit=limit, after=None if after is None else check_model_name(after))
+
+    def versions(self, model: str, *, limit: int | None = None, before: int | None = None) -> list[Version]:
+        """Return the versions of a model, newest first, whatever their state.
+
+        :param limit: how many at the most; None for all
+        :param before: the last number of the page before
+        """
         self._require(model)
-        query = Query(where={"model": model}, order="number", descending=True)
-        return [from_document(Version, document) for document in self.resources.documents.find(VERSIONS, query)]
+        return listing.versions(self.resources, model, limit=limit, before=before)
 
     def retired(self, model: str) -> set[int]:
         """Return the numbers of the versions that are out of use."""
-        newest_action: dict[int, Action] = {}
-        for entry in journal.entries(self.resources, check_model_name(model)):
-            newest_action.setdefault(entry.version, entry.action)
-        return {number for number, action in newest_action.items() if action in (Action.RETIRE, Action.COLLECT)}
+        return listing.retired(self.resources, check_model_name(model))
 
     def select(self, model: str, *, best: str, direction: Literal["lower", "higher"] = "lower") -> Version:
         """Return the version in use with the best recorded metric; of equals the newest.
@@ -284,20 +275,8 @@ class ModelLibrary(InlineObjects):
         :param direction: which side is better
         :raises NotFound: no version in use has the metric
         """
-        if direction not in ("lower", "higher"):
-            raise InvalidInput(f"direction {direction!r}: expected 'lower' or 'higher'")
-        retired = self.retired(model)
-        candidates = [
-            version
-            for version in self.versions(model)
-            if version.state is State.READY and version.number not in retired and best in version.metrics
-        ]
-        if not candidates:
-            raise NotFound(
-                f"no version of {model!r} in use has a metric {best!r}: publish with metrics={{{best!r}: ...}}"
-            )
-        sign = 1 if direction == "lower" else -1
-        return min(candidates, key=lambda version: (sign * version.metrics[best], -version.number))
+        self._require(model)
+        return listing.select(self.resources, model, best=best, direction=direction)
 
     @property
     def annotations(self) -> Annotations:

@@ -73,6 +73,20 @@ def test_versions_as_json_counts_bytes_and_keeps_state_and_retirement_apart(run:
 
 
 @pytest.mark.usefixtures("published")
+def test_models_and_versions_are_listed_page_by_page(run: Run) -> None:
+    pages = [run("versions", "flight_delay", "--limit", "2", *more) for more in ([], ["--before", "2"])]
+
+    assert [[row[0] for row in cells(page.stdout)[1:]] for page in pages] == [
+        ["flight_delay/3", "flight_delay/2"],
+        ["flight_delay/1"],
+    ]
+    assert [row[0] for row in cells(run("models", "--limit", "1").stdout)[1:]] == ["flight_delay"]
+    behind = run("models", "--after", "flight_delay")
+    assert (behind.exit_code, behind.stdout, behind.stderr) == (0, "", "No model comes behind 'flight_delay'.\n")
+    assert "is not in the range x>=1" in run("models", "--limit", "0").stderr
+
+
+@pytest.mark.usefixtures("published")
 def test_show_tells_everything_about_a_version(run: Run) -> None:
     text = run("show", "flight_delay").stdout
 

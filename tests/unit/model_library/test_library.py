@@ -30,6 +30,30 @@ def test_models_lists_every_name_once_in_order_though_some_begin_like_others(
     assert library.models() == sorted(names)
 
 
+def test_models_and_versions_come_page_by_page(library: ModelLibrary, publish: Publish) -> None:
+    for model in ("delay", "delay_2", "fare", "fare_x"):
+        publish(model, {"of": model})
+    for number in (2, 3, 4):
+        publish("fare", {"number": number})
+
+    assert library.models(limit=3) == ["delay", "delay_2", "fare"]
+    assert library.models(limit=3, after="fare") == ["fare_x"]
+    assert library.models(after="fare_x") == []
+    assert library.models(after="f") == ["fare", "fare_x"]
+    assert [version.number for version in library.versions("fare", limit=3)] == [4, 3, 2]
+    assert [version.number for version in library.versions("fare", limit=3, before=2)] == [1]
+    assert library.versions("fare", before=1) == []
+
+
+def test_a_page_of_nothing_is_refused(library: ModelLibrary, publish: Publish) -> None:
+    publish("fare", {"number": 1})
+
+    with pytest.raises(InvalidInput, match="limit 0: expected how many"):
+        library.models(limit=0)
+    with pytest.raises(InvalidInput, match="limit -1: expected how many"):
+        library.versions("fare", limit=-1)
+
+
 def test_an_empty_library_has_no_models(library: ModelLibrary) -> None:
     assert library.models() == []
 
