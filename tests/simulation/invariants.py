@@ -124,6 +124,7 @@ def _is_still_what_it_was(after: View, version: Document) -> bool:
     if there == version:
         return True
     collected = {**version, "state": "COLLECTED", "revision": version["revision"] + 1}
+    collected.pop("inline", None)  # the text goes with the files
     return version["state"] == "READY" and there == collected and was_collected(after.journal, version["number"])
 
 
@@ -151,7 +152,12 @@ def _own_entries(view: View, actor: Actor) -> list[tuple[int, str]]:
 
 def _bytes_are_there(view: View) -> Iterator[Violation]:
     for number, version in view.ready.items():
+        inline = version.get("inline") or {}
         for file in version["files"]:
+            if file["path"] in inline:
+                if _sha256(inline[file["path"]].encode()) != file["sha256"]:
+                    yield Violation("I1", f"version {number} is READY and its document has another text")
+                continue
             key = f"models/{version['model']}/{version['publication']}/{number}/{file['path']}"
             content = view.blobs.get(key)
             if content is None:

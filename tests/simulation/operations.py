@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, ClassVar
+
+from airflow_provider_exia.model_library.manifest import canonical_json
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
@@ -48,14 +49,18 @@ class Publish(Operation):
 
     :param work: the work key
     :param content: names the bytes
+    :param inline: publish them as a value that the document keeps
     """
 
     kind: ClassVar[str] = "publish"
     work: str
     content: str
+    inline: bool = False
 
     def run(self, library: ModelLibrary) -> Hashable:
         """Publish."""
+        if self.inline:
+            return library.publish_inline(MODEL, value_of(self.content), work=self.work).number
         return library.publish(MODEL, source_file(self.content), format="json", work=self.work).number
 
 
@@ -161,9 +166,14 @@ class Collect(Operation):
         return tuple(finding.name for finding in report.collected)
 
 
+def value_of(content: str) -> dict[str, str]:
+    """Return the value that ``content`` names."""
+    return {"content": content}
+
+
 def bytes_of(content: str) -> bytes:
-    """Return the bytes of the file that ``content`` names."""
-    return json.dumps({"content": content}).encode()
+    """Return the bytes of the file that ``content`` names: those that the library itself writes of the value."""
+    return canonical_json(value_of(content))
 
 
 @cache

@@ -9,6 +9,8 @@ from itertools import combinations_with_replacement
 import pytest
 
 from tests.simulation.explorer import Report, at_random, explore
+from tests.simulation.inline_scenarios import INLINE, INLINE_COLLECTIONS, inline_past
+from tests.simulation.invariants import content_violations, step_violations, view_of
 from tests.simulation.operations import Load, Promote, Publish, Restore, Retire, Rollback
 from tests.simulation.scenarios import (
     ALONE,
@@ -53,29 +55,41 @@ def test_every_way_with_faults(scenario: Scenario) -> None:
         assert any(kinds[actor] == "done" for kinds in report.endings), report.endings
 
 
-@pytest.mark.parametrize("scenario", _named(LONG))
+@pytest.mark.parametrize("scenario", _named((*LONG, *INLINE)))
 def test_every_way_without_faults(scenario: Scenario) -> None:
     """The long ones, first undisturbed, then a sample of what may go wrong."""
     _check(replace(scenario, rules=Rules(faults=0)))
     _draw(scenario, range(150))
 
 
-@pytest.mark.parametrize("scenario", _named((*COLLECTIONS, *COLLECT_GROUPS)))
+@pytest.mark.parametrize("scenario", _named((*COLLECTIONS, *INLINE_COLLECTIONS, *COLLECT_GROUPS)))
 def test_a_collector_meets_others_in_every_way_without_faults(scenario: Scenario) -> None:
     """Its own deletes are requests like others; with faults a sample, the rest in the long run."""
     _check(replace(scenario, rules=replace(scenario.rules, faults=0)))
     _draw(scenario, range(150))
 
 
+def test_a_damaged_inline_text_is_seen() -> None:
+    """The rule about bytes looks into the document, and a text may only leave it with the files."""
+    memory = inline_past().copy()
+    start = view_of(memory)
+    version = next(each for each in start.versions if "inline" in each)
+    for inline in ({"model.json": "{}"}, {}):
+        damaged = {**version, "inline": inline}
+        after = replace(start, versions=[each if each != version else damaged for each in start.versions])
+        assert {violation.invariant for violation in content_violations(after, start)} == {"I1"}
+        assert {violation.invariant for violation in step_violations(start, after)} == {"I4"}
+
+
 @pytest.mark.full
-@pytest.mark.parametrize("scenario", _named(COLLECTIONS))
+@pytest.mark.parametrize("scenario", _named((*COLLECTIONS, *INLINE_COLLECTIONS)))
 def test_a_collector_meets_others_in_every_way_with_a_fault(scenario: Scenario) -> None:
     """As above, with a lost reply, a late delete or a death anywhere."""
     _check(scenario)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("scenario", _named((*LONG, *PAIRS_WITH_TWO_FAULTS)))
+@pytest.mark.parametrize("scenario", _named((*LONG, *INLINE, *PAIRS_WITH_TWO_FAULTS)))
 def test_every_way_with_faults_of_the_long_ones(scenario: Scenario) -> None:
     """As for the short ones."""
     test_every_way_with_faults(scenario)
