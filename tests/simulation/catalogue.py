@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.simulation.copy_scenarios import COPIES
 from tests.simulation.inline_scenarios import INLINE, INLINE_COLLECTIONS
 from tests.simulation.monitor_scenarios import (
     MONITOR_ALONE,
@@ -22,7 +23,7 @@ from tests.simulation.scenarios import (
 
 IN_EVERY_ORDER = (
     *(*PAIRS, *PAIRS_WITH_TWO_FAULTS, *ALONE, *COLLECTIONS, *COLLECT_GROUPS),
-    *(*INLINE, *INLINE_COLLECTIONS),
+    *(*INLINE, *INLINE_COLLECTIONS, *COPIES),
     *(*MONITOR_PAIRS, *MONITOR_PAIRS_WITH_TWO_FAULTS, *MONITOR_ALONE, *MONITOR_GROUPS),
 )
 AT_RANDOM = (*CROWDS, *MONITOR_CROWDS)

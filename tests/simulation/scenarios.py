@@ -232,6 +232,14 @@ COLLECT_GROUPS = tuple(
             "retire x collect x promote",
             (Retire(version=4, token="a"), Collect(), Promote(version=4, token="b")),
         ),
+        (
+            "publish x retire x collect",
+            (_NEW, Retire(version=5, token="a"), Collect()),
+        ),
+        (
+            "restore x collect x collect",
+            (Restore(version=3, token="a"), Collect(), Collect()),
+        ),
     )
 )
 

@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement
 
 import pytest
 
+from tests.simulation.copy_scenarios import COPIES
 from tests.simulation.explorer import Report, at_random, explore
 from tests.simulation.inline_scenarios import INLINE, INLINE_COLLECTIONS, inline_past
 from tests.simulation.invariants import content_violations, step_violations, view_of
@@ -26,6 +27,9 @@ from tests.simulation.scheduler import Rules
 KINDS = [operation.kind for operation in (Publish, Promote, Rollback, Retire, Restore, Load)]
 LONG = [scenario for scenario in (*PAIRS, *ALONE) if set(scenario.pair.split(" x ")) == {"publish"}]
 """Together more than a minute."""
+LONG_GROUPS = [scenario for scenario in COLLECT_GROUPS if "promote" not in scenario.pair]
+"""Half a minute each, without any fault."""
+SHORT_GROUPS = [scenario for scenario in COLLECT_GROUPS if scenario not in LONG_GROUPS]
 SHORT = [scenario for scenario in (*PAIRS, *ALONE) if scenario not in LONG]
 
 
@@ -55,18 +59,31 @@ def test_every_way_with_faults(scenario: Scenario) -> None:
         assert any(kinds[actor] == "done" for kinds in report.endings), report.endings
 
 
-@pytest.mark.parametrize("scenario", _named((*LONG, *INLINE)))
+@pytest.mark.parametrize("scenario", _named((*LONG, *INLINE, *COPIES)))
 def test_every_way_without_faults(scenario: Scenario) -> None:
     """The long ones, first undisturbed, then a sample of what may go wrong."""
     _check(replace(scenario, rules=Rules(faults=0)))
     _draw(scenario, range(150))
 
 
-@pytest.mark.parametrize("scenario", _named((*COLLECTIONS, *INLINE_COLLECTIONS, *COLLECT_GROUPS)))
+@pytest.mark.parametrize("scenario", _named((*COLLECTIONS, *INLINE_COLLECTIONS, *SHORT_GROUPS)))
 def test_a_collector_meets_others_in_every_way_without_faults(scenario: Scenario) -> None:
     """Its own deletes are requests like others; with faults a sample, the rest in the long run."""
     _check(replace(scenario, rules=replace(scenario.rules, faults=0)))
     _draw(scenario, range(150))
+
+
+@pytest.mark.parametrize("scenario", _named(LONG_GROUPS))
+def test_random_ways_of_a_collector_among_others(scenario: Scenario) -> None:
+    """A sample of the orders, and of what a fault does in them."""
+    _draw(replace(scenario, rules=Rules()), range(150))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scenario", _named(LONG_GROUPS))
+def test_a_collector_meets_two_others_in_every_way_without_faults(scenario: Scenario) -> None:
+    """As for the short ones."""
+    _check(scenario)
 
 
 def test_a_damaged_inline_text_is_seen() -> None:
@@ -89,7 +106,8 @@ def test_a_collector_meets_others_in_every_way_with_a_fault(scenario: Scenario) 
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("scenario", _named((*LONG, *INLINE, *PAIRS_WITH_TWO_FAULTS)))
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("scenario", _named((*LONG, *INLINE, *COPIES, *PAIRS_WITH_TWO_FAULTS)))
 def test_every_way_with_faults_of_the_long_ones(scenario: Scenario) -> None:
     """As for the short ones."""
     test_every_way_with_faults(scenario)
