@@ -23,8 +23,9 @@ help: ## list the targets
 	@scripts/environment.sh $*
 
 demo: .venv/.installed-$(if $(SERVERS),dev,demo) ## real models on real flights in a real Airflow (SERVERS=1, KEEP=1 leaves it up, DIR=folder)
-	@$(if $(SERVERS),$(BIN)/python -m tests.servers mongo minio --) \
-		$(BIN)/exia demo --folder "$(DIR)" $(if $(SERVERS),--connection exia_default) $(if $(KEEP),--keep-up)
+	@$(if $(SERVERS),$(BIN)/python -m tests.servers mongo minio consul --) \
+		$(BIN)/exia demo --folder "$(DIR)" $(if $(SERVERS),--connection exia_default --parameters consul_default) \
+		$(if $(KEEP),--keep-up)
 
 test: .venv/.installed-dev ## every test but the longest, and the import on other Pythons
 	@scripts/check_pythons.sh

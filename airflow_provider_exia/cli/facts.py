@@ -27,10 +27,10 @@ def find_version(library: ModelLibrary, reference: str) -> Version:
     parsed = parse_reference(reference)
     if parsed.number is None:
         return library.resolve(reference)
-    found = next((version for version in library.versions(parsed.model) if version.number == parsed.number), None)
-    if found is None:
+    found = library.versions(parsed.model, before=parsed.number + 1, limit=1)
+    if not found or found[0].number != parsed.number:
         raise UnknownVersion(reference)
-    return found
+    return found[0]
 
 
 def aliases_by_version(aliases: Mapping[str, AliasState]) -> dict[int, list[str]]:
@@ -106,13 +106,22 @@ def lineage_texts(lineage: Lineage) -> dict[str, str]:
         "data up to": time_text(lineage.as_of),
         "data digest": lineage.data_digest or "",
         "parameters": pairs_text(lineage.parameters),
-        "snapshot": _snapshot_text(lineage.snapshot),
+        "snapshot": snapshot_text(lineage.snapshot),
         "trained on": _blocks_text(lineage.training_blocks or ()),
         "DAG run": pairs_text(lineage.dag_run or {}),
         "code version": lineage.code_version or "",
         "environment": pairs_text(lineage.environment),
         "champion then": lineage.champion or "",
     }
+
+
+def snapshot_text(snapshot: Mapping[str, Any] | None) -> str:
+    """Return what names a snapshot of parameters; empty where there is none."""
+    if snapshot is None:
+        return ""
+    return (
+        f"{len(snapshot['values'])} parameters below {snapshot['prefix']} in Consul, digest {snapshot['digest'][:12]}"
+    )
 
 
 def inline_text(text: str) -> str:
@@ -136,11 +145,3 @@ def _document(record: Version | JournalEntry) -> dict[str, Any]:
     document = to_document(record)
     del document["revision"]  # the store's own bookkeeping
     return document
-
-
-def _snapshot_text(snapshot: Mapping[str, Any] | None) -> str:
-    if snapshot is None:
-        return ""
-    return (
-        f"{len(snapshot['values'])} parameters below {snapshot['prefix']} in Consul, digest {snapshot['digest'][:12]}"
-    )

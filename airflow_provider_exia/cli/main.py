@@ -98,22 +98,32 @@ def exia(context: click.Context) -> None:
     help="Where everything that the demo makes goes.",
 )
 @click.option("--keep-up", is_flag=True, help="Leave Airflow running at the end and say where its UI is.")
+@click.option(
+    "--parameters",
+    "parameters_in",
+    metavar="CONN_ID",
+    help="Take the training settings from Consul: an Airflow connection of type 'consul'.",
+)
 @library_options(hidden=True)
-def demo(*, folder: Path, keep_up: bool) -> int:
+def demo(*, folder: Path, keep_up: bool, parameters_in: str | None) -> int:
     """Run a model's life on real flights in a real Airflow.
 
     The library lies in the folder, or on your servers: 'exia demo --connection CONN_ID' takes a connection of type
     'exia' that Airflow finds here, in its database or in AIRFLOW_CONN_... variables. The library must hold no model
     flight_delay yet.
+
+    With --parameters every training works with a snapshot of the parameters below demo/flight_delay in Consul. Those
+    that are not there are put there first.
     """
     for library in _DEMO_LIBRARIES:  # now, not after minutes
         if importlib.util.find_spec(library) is None:
             raise MissingExtra(library=library, extra="demo", purpose="the demo")
-    from airflow_provider_exia.demo import connected, story
+    from airflow_provider_exia.demo import connected, story, training_settings
 
     conn_id = chosen_connection()
     on_servers = connected.connect(conn_id, model=story.MODEL) if conn_id else None
-    exit_code: int = story.run(folder=folder, keep_up=keep_up, connected=on_servers)
+    settings = training_settings.settle(parameters_in) if parameters_in else None
+    exit_code: int = story.run(folder=folder, keep_up=keep_up, connected=on_servers, settings=settings)
     return exit_code
 
 

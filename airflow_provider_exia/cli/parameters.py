@@ -40,7 +40,7 @@ def _with_store(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--environment", metavar="NAME", help="As in 'prod'; default: the connection's.")
     @functools.wraps(command)
     def run(*arguments: Any, connection: str, environment: str | None, **options: Any) -> None:
-        command(_open(connection, environment), *arguments, **options)
+        command(open_parameters(connection, environment), *arguments, **options)
 
     return run
 
@@ -148,7 +148,12 @@ def import_command(store: ParameterStore, *, key: str, name: str, reason: str) -
     click.echo(f"{written.name} in {written.environment} is now at revision {written.revision}: {_short(value)}")
 
 
-def _open(connection: str, environment: str | None) -> ParameterStore:
+def open_parameters(connection: str, environment: str | None = None) -> ParameterStore:
+    """Return the parameters that an Airflow connection of the type ``consul`` names.
+
+    :param environment: where writes go and reads look first; None: the connection's
+    :raises InvalidInput: the connection cannot be used
+    """
     # Airflow reads connections from its database only in a process that says it is no task; 'airflow' itself does so.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     with contextlib.redirect_stdout(sys.stderr):  # standard output belongs to the command's own answer

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from airflow_provider_exia.cli.facts import snapshot_text
 from airflow_provider_exia.demo.airflow_settings import USERNAME
 from airflow_provider_exia.demo.events import Event, Story, Week
 
 if TYPE_CHECKING:
     from airflow_provider_exia.demo.airflow_processes import RunningAirflow
+    from airflow_provider_exia.model_library.records import Version
     from airflow_provider_exia.monitoring.policy import Policy
 
 
@@ -56,16 +58,25 @@ class Report:
 
         :param connection: the option that names the library; empty for the one in the demo's folder
         """
-        command = (
-            f"exia {connection} history" if connection else f"AIRFLOW_HOME={self._folder / 'airflow'} exia history"
-        )
-        self._console.print(f"journal: {command} flight_delay", soft_wrap=True)
+        self._console.print(f"journal: {self._command(connection, 'history flight_delay')}", soft_wrap=True)
+
+    def snapshot(self, connection: str, version: Version) -> None:
+        """Name the snapshot of parameters that a version was trained with, and say how to read it.
+
+        :param connection: as in :meth:`journal`
+        """
+        command = self._command(connection, f"show {version.reference}")
+        told = snapshot_text(version.lineage.snapshot)
+        self._console.print(f"snapshot: {version.reference} was trained with {told}: {command}", soft_wrap=True)
 
     def address(self, airflow: RunningAirflow) -> None:
         """Say where the Airflow UI is and how to log in."""
         password = airflow.settings.secrets.password
         self._console.print(f"[bold]Airflow UI: {airflow.url}  user {USERNAME}  password {password}[/bold]")
         self._console.print("Ctrl-C stops it")
+
+    def _command(self, connection: str, words: str) -> str:
+        return f"exia {connection} {words}" if connection else f"AIRFLOW_HOME={self._folder / 'airflow'} exia {words}"
 
 
 def draw(story: Story, policy: Policy, path: Path) -> None:

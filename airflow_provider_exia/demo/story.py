@@ -34,6 +34,7 @@ from airflow_provider_exia.monitoring.policy import Policy
 if TYPE_CHECKING:
     from airflow_provider_exia.demo.connected import ConnectedLibrary
     from airflow_provider_exia.demo.report import Report
+    from airflow_provider_exia.demo.training_settings import SettingsInConsul
     from airflow_provider_exia.monitoring.entries import MonitorEntry
 
 MODEL, MONITOR = "flight_delay", "brier"
@@ -134,12 +135,19 @@ class StoryTeller:
         )
 
 
-def run(*, folder: Path, keep_up: bool, connected: ConnectedLibrary | None = None) -> int:
+def run(
+    *,
+    folder: Path,
+    keep_up: bool,
+    connected: ConnectedLibrary | None = None,
+    settings: SettingsInConsul | None = None,
+) -> int:
     """Run the demo in a folder of its own and tell its story.
 
     :param folder: made if absent; what an earlier demo left in it is removed first
     :param keep_up: leave Airflow running at the end until Ctrl-C
     :param connected: the library to use; None: an embedded one in the folder
+    :param settings: what every training takes a snapshot of; None: it works with those in the code
     :returns: the exit code
     :raises InvalidInput: the folder holds something else
     """
@@ -149,13 +157,16 @@ def run(*, folder: Path, keep_up: bool, connected: ConnectedLibrary | None = Non
     report = Report(home)
     started, started_at = time.monotonic(), datetime.now(UTC)
     dags_folder = home / "dags"
-    report.step(f"compiling {SPEC.name} into {dags_folder}")
-    compile_specs([SPEC], dags_folder)
+    spec = settings.spec(SPEC, home) if settings else SPEC
+    if settings:
+        report.step(settings.sentence)
+    report.step(f"compiling {spec.name} into {dags_folder}")
+    compile_specs([spec], dags_folder)
     airflow_home = home / "airflow"
     # Drawing writes caches, by default into the home folder: like all else they go into the demo's.
     os.environ["MPLCONFIGDIR"] = str(airflow_home / "matplotlib")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # to whom Airflow, once imported, would lend its voice
-    connections = connected.connections if connected else {}
+    connections = {name: text for place in (connected, settings) if place for name, text in place.connections.items()}
     with running_airflow(
         airflow_home, dags_folder=dags_folder, preload=PRELOADED, connections=connections, progress=report.step
     ) as airflow:
@@ -166,7 +177,10 @@ def run(*, folder: Path, keep_up: bool, connected: ConnectedLibrary | None = Non
             teller = StoryTeller(airflow, library, flights.data_folder(airflow_home), report.tell)
             story = teller.live()
             report.finish(story, Policy(**read_spec(SPEC).policy()), seconds=time.monotonic() - started)
-            report.journal(f"--connection {connected.conn_id}" if connected else "")
+            named = f"--connection {connected.conn_id}" if connected else ""
+            report.journal(named)
+            if settings:
+                report.snapshot(named, library.resolve(MODEL))
         if keep_up:
             _keep_up(airflow, report)
     return 0

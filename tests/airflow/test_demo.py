@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
+from airflow_provider_exia.demo import flights
 from airflow_provider_exia.demo.story import MODEL, MONITOR
 from airflow_provider_exia.model_library.embedded import embedded_locations
 from airflow_provider_exia.model_library.library import open_library
@@ -24,8 +25,12 @@ from airflow_provider_exia.model_library.records import JournalEntry
 from airflow_provider_exia.monitoring.decisions import DecisionLog, GateDecision
 from airflow_provider_exia.monitoring.entries import MonitorEntry
 from airflow_provider_exia.monitoring.journal import MonitorJournal, MonitorStores
+from tests.airflow.test_services import connection_to
 from tests.conftest import AIRFLOW_HOME
-from tests.servers.session import fresh_blobs_url, fresh_documents_url
+from tests.servers.session import fresh_blobs_url, fresh_documents_url, shared
+
+if TYPE_CHECKING:
+    from tests.servers.consul import Consul
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -81,12 +86,16 @@ class Demo:
     moves: list[JournalEntry]
     decisions: list[GateDecision]
     processes: list[str]
+    snapshots: list[Mapping[str, Any] | None]
 
 
-def run_demo(place: Path, program: str = SAME_PACE, *, stores: tuple[str, str] | None = None) -> Demo:
+def run_demo(
+    place: Path, program: str = SAME_PACE, *, stores: tuple[str, str] | None = None, consul: Consul | None = None
+) -> Demo:
     """Run the demo in a folder, with a home, a folder for temporary files and Airflow settings of its own around it.
 
     :param stores: the URLs of documents and blobs on servers, which the demo is then given by naming one connection
+    :param consul: where its training settings lie
     """
     surroundings = place / "surroundings"
     for name in ("home", "tmp", "cwd"):
@@ -106,6 +115,9 @@ def run_demo(place: Path, program: str = SAME_PACE, *, stores: tuple[str, str] |
     if stores:
         command += ["--connection", "exia_servers"]
         environment |= connections_to(*stores)
+    if consul:
+        command += ["--parameters", "consul_demo"]
+        environment["AIRFLOW_CONN_CONSUL_DEMO"] = connection_to(consul)
     finished = subprocess.run(
         command, env=environment, cwd=surroundings / "cwd", capture_output=True, text=True, timeout=840, check=False
     )
@@ -124,6 +136,7 @@ def run_demo(place: Path, program: str = SAME_PACE, *, stores: tuple[str, str] |
             moves=library.history(MODEL)[::-1],
             decisions=DecisionLog(resources.documents).of_model(MODEL)[::-1],
             processes=processes_around(place),
+            snapshots=[version.lineage.snapshot for version in library.versions(MODEL)],
         )
 
 
@@ -289,14 +302,21 @@ def test_the_year_is_the_same(demo: Demo, tmp_path: Path, program: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.servers("minio", "mongo")
+@pytest.mark.servers("consul", "minio", "mongo")
 @pytest.mark.timeout(1800)
 def test_the_year_is_the_same_on_servers(demo: Demo, tmp_path: Path) -> None:
-    other = run_demo(tmp_path, stores=(fresh_documents_url("mongo"), fresh_blobs_url("minio")))
+    consul = cast("Consul", shared("consul"))
+    other = run_demo(tmp_path, stores=(fresh_documents_url("mongo"), fresh_blobs_url("minio")), consul=consul)
 
     assert comparable(other) == comparable(demo)
     assert told(other.output) == told(demo.output) == STORY
     assert not (tmp_path / "demo" / "airflow" / "exia").exists(), "nothing was kept in the embedded library"
+    trained = [snapshot for snapshot in other.snapshots if snapshot is not None]
+    assert len(trained) == len(other.snapshots) - 1, "all but the one that a person made"
+    assert {snapshot["digest"] for snapshot in trained} == {trained[0]["digest"]}
+    assert trained[0]["values"] == flights.SETTINGS
+    assert f"digest {trained[0]['digest'][:12]}" in other.output
+    assert consul.token not in other.output
     secret = urlsplit(fresh_blobs_url("minio")).password or ""
     assert secret not in other.output
     assert [str(path) for path in other.folder.rglob("*.log") if secret in path.read_text(errors="replace")] == []

@@ -1,7 +1,7 @@
 """Run real servers until Ctrl-C, or as long as a command that finds them through Airflow connections.
 
 python -m tests.servers
-python -m tests.servers mongo minio -- exia demo --connection exia_default
+python -m tests.servers mongo minio consul -- exia demo --connection exia_default --parameters consul_default
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from tests.servers.catalogue import KINDS, make
+from tests.servers.consul import Consul
 from tests.servers.finding import ServerMissing
 from tests.servers.server import BlobServer, DocumentServer, Server
 
@@ -81,9 +82,11 @@ def _run(command: list[str], places: dict[str, str]) -> int:
 
 
 def place_of(server: Server) -> str:
-    """Return the URL of an unused library's half on a server."""
+    """Return the URL of an unused library's half on a server, or of a Consul with its token."""
     if isinstance(server, DocumentServer):
         return server.fresh_documents_url()
+    if isinstance(server, Consul):
+        return server.url_with_token
     # The connection's own prefix, so that connection and URL are the same library.
     return f"{server.fresh_blobs_url()}/models" if isinstance(server, BlobServer) else server.url
 
@@ -98,7 +101,8 @@ def connection_commands(places: dict[str, str]) -> list[str]:
 
 def _connections(places: dict[str, str]) -> list[tuple[str, dict[str, object]]]:
     """Return id and fields of the connections to the servers, and of one to a library on them, if there can be one."""
-    found = [(f"exia_{key}", _fields(kind, places[key])) for key, kind in CONNECTION_TYPES.items() if key in places]
+    found = [("consul_default", _agent_fields(places["consul"]))] if "consul" in places else []
+    found += [(f"exia_{key}", _fields(kind, places[key])) for key, kind in CONNECTION_TYPES.items() if key in places]
     if "mongo" in places and "minio" in places:
         bucket = PurePosixPath(urlsplit(places["minio"]).path).parts[1]
         extra = {"documents": "exia_mongo", "blobs": "exia_minio", "bucket": bucket}
@@ -116,6 +120,11 @@ def _fields(kind: str, place: str) -> dict[str, object]:
     else:
         found["schema"] = parts.path[1:]
     return found
+
+
+def _agent_fields(place: str) -> dict[str, object]:
+    parts = urlsplit(place)
+    return {"conn_type": "consul", "host": parts.hostname, "port": parts.port, "password": parts.username}
 
 
 def _libraries(places: dict[str, str]) -> list[str]:

@@ -81,6 +81,11 @@ class Consul(Server):
     def url(self) -> str:
         return self.given or f"http://127.0.0.1:{self.port}"
 
+    @property
+    def url_with_token(self) -> str:
+        """The address in the form in which it is given: with the token as its user."""
+        return self.url.replace("://", f"://{self.token}@") if self.access_control and not self.given else self.url
+
     def request(self, method: str, path: str, *, token: str | None = None, **settings: object) -> requests.Response:
         """Ask the agent as another program would, by default with all rights."""
         headers = {"X-Consul-Token": self.token if token is None else token} if self.access_control else {}
