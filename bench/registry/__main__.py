@@ -22,11 +22,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bench.registry.mlflow_setup import mlflow_python, mlflow_server, mlflow_version
-from tests.servers.server import DocumentServer
 from tests.servers.session import private
+
+if TYPE_CHECKING:
+    from tests.servers.server import DocumentServer
 
 PROJECT = Path(__file__).parents[2]
 MLFLOW_SETTINGS = {
@@ -109,9 +111,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with private("postgres") as postgres, private("mongo") as mongo:
-        assert isinstance(postgres, DocumentServer)
-        assert isinstance(mongo, DocumentServer)
-        rows = contenders(postgres, mongo)
+        rows = contenders(cast("DocumentServer", postgres), cast("DocumentServer", mongo))
         found: dict[str, list[Figures]] = {row.name: [] for row in rows}
         for number in range(arguments.rounds):
             for row in rows if number % 2 == 0 else reversed(rows):

@@ -1,4 +1,4 @@
-"""What both sides of the registry bench do, with nothing but the standard library: the other side has its own Python."""
+"""What both sides of the registry bench do, in plain Python: the other side has an environment of its own."""
 
 from __future__ import annotations
 
