@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,15 @@ def canonical_json(value: Any) -> bytes:
     :raises TypeError: not a JSON value
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+def read_json(text: bytes) -> Any:
+    """Return a JSON value, read as strictly as :func:`canonical_json` writes: on the rest, readers differ.
+
+    :raises ValueError: not JSON; NaN, infinity or a number beyond all; a key that occurs twice
+    :raises RecursionError: nested too deep
+    """
+    return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once_each)
 
 
 def check_path(path: str) -> str:
@@ -80,6 +90,25 @@ def blob_key(prefix: str, version: Version, path: str) -> str:
     The number is in the key, so a late delete of an abandoned attempt cannot hit its revival.
     """
     return f"{prefix}/{version.model}/{version.publication}/{version.number}/{check_path(path)}"
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    if not isfinite(value := float(text)):
+        raise ValueError(f"{text[:40]} is larger than any number")
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"the key {name!r} occurs twice")
+        fields[name] = value
+    return fields
 
 
 def _content(files: Sequence[FileRecord], format_name: str) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 from airflow_provider_exia.exceptions import MissingExtra
 
+LONGEST_REASON = 200
+"""Characters of a library's own words in an error."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
@@ -59,6 +62,13 @@ class Format(Protocol):
         :raises WrongFormat: the file is of another format
         :raises FormatRefused: it needs what nobody trusts here
         """
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a library refused a file, in one line: its words may hold text of the file, so they are cut short."""
+    words = " ".join("".join(sign if sign.isprintable() else " " for sign in str(error)).split())
+    shortened = words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}..."
+    return f"{type(error).__name__}: {shortened}" if words else type(error).__name__
 
 
 def import_library(module: str, *, extra: str, purpose: str) -> Any:

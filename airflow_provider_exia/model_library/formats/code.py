@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.functions import load_function
 from airflow_provider_exia.model_library.distributions import installed_version, is_other_major, other_version
 from airflow_provider_exia.model_library.exceptions import FormatRefused, WrongFormat
-from airflow_provider_exia.model_library.manifest import canonical_json
+from airflow_provider_exia.model_library.formats.base import reason_of
+from airflow_provider_exia.model_library.manifest import canonical_json, read_json
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.formats.base import Trust
@@ -105,9 +105,9 @@ def read_reference(path: Path) -> CodeReference:
     :raises WrongFormat: it is none
     """
     try:
-        fields = json.loads(path.read_bytes())
+        fields = read_json(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise WrongFormat(f"{path.name} is not a reference to code: {error}") from error
+        raise WrongFormat(f"{path.name} is not a reference to code: {reason_of(error)}") from error
     texts = isinstance(fields, Mapping) and all(isinstance(value, str) and value for value in fields.values())
     if not texts or set(fields) != _FIELDS or not _REFERENCE.fullmatch(fields["reference"]):
         raise WrongFormat(

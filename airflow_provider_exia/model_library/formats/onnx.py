@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import FormatRefused, WrongFormat
-from airflow_provider_exia.model_library.formats.base import Trust, import_library
+from airflow_provider_exia.model_library.formats.base import Trust, import_library, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def _read(path: Path, *, purpose: str) -> Any:
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's DecodeError, which has no stable home
-        raise WrongFormat(f"{path.name} is not an onnx file: {error}") from error
+        raise WrongFormat(f"{path.name} is not an onnx file: {reason_of(error)}") from error
     outside = next((tensor.name for tensor in _tensors(model, onnx.TensorProto) if _lies_outside(tensor)), None)
     if outside is not None:
         raise FormatRefused(
@@ -58,20 +58,21 @@ def _read(path: Path, *, purpose: str) -> Any:
     try:
         onnx.checker.check_model(content)
     except Exception as error:  # its own error, and ValueError beyond 2 GiB
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WrongFormat(f"{path.name} is not a valid onnx file: {reason}") from error
+        raise WrongFormat(f"{path.name} is not a valid onnx file: {reason_of(error)}") from error
     return model
 
 
 def _tensors(message: Any, kind: type) -> Iterator[Any]:
     """Yield every tensor at any depth: initializers, attributes, sparse ones, those of subgraphs and functions."""
-    if isinstance(message, kind):
-        yield message
-        return
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in [value] if hasattr(value, "ListFields") else value:
-                yield from _tensors(inner, kind)
+    waiting = [message]  # and no recursion: how deep graphs lie in graphs is up to the file's writer
+    while waiting:
+        message = waiting.pop()
+        if isinstance(message, kind):
+            yield message
+            continue
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                waiting.extend([value] if hasattr(value, "ListFields") else value)
 
 
 def _lies_outside(tensor: Any) -> bool:

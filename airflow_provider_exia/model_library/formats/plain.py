@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import WrongFormat
+from airflow_provider_exia.model_library.formats.base import reason_of
 from airflow_provider_exia.model_library.formats.pickles import PICKLE_NAMES, pickle_refused
-from airflow_provider_exia.model_library.manifest import canonical_json
+from airflow_provider_exia.model_library.manifest import canonical_json, read_json
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.formats.base import Trust
@@ -44,9 +44,9 @@ class JsonFormat:
 
     def _parse(self, path: Path) -> Any:
         try:
-            return json.loads(path.read_bytes())
+            return read_json(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise WrongFormat(f"{path.name} is not a JSON file: {error}") from error
+            raise WrongFormat(f"{path.name} is not a JSON file: {reason_of(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import WrongFormat
-from airflow_provider_exia.model_library.formats.base import Trust, import_library
+from airflow_provider_exia.model_library.formats.base import Trust, import_library, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,6 @@ class SafetensorsFormat:
 
 
 def _wrong(path: Path, error: Exception) -> WrongFormat:
-    return WrongFormat(f"{path.name} is not a safetensors file ({error!r}): write it with safetensors.numpy.save_file")
+    return WrongFormat(
+        f"{path.name} is not a safetensors file ({reason_of(error)}): write it with safetensors.numpy.save_file"
+    )

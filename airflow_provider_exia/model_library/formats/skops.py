@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.exceptions import FormatRefused, WrongFormat
-from airflow_provider_exia.model_library.formats.base import Trust, import_library
+from airflow_provider_exia.model_library.formats.base import Trust, import_library, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,22 @@ class SkopsFormat:
         try:
             unknown = sorted(set(skops.get_untrusted_types(file=path)) - set(trust.types))
         except Exception as error:  # whatever skops stumbles over in a file that it did not write
-            raise WrongFormat(
-                f"{path.name} cannot be read as a skops file ({type(error).__name__}: {error}): write it with "
-                "skops.io.dump"
-            ) from error
+            raise _wrong(path, error) from error
         if unknown:
             raise FormatRefused(
-                f"{path.name} holds types that nobody trusts here: {', '.join(unknown)}; if they are meant to be "
+                f"{path.name} holds types that nobody trusts here: {', '.join(map(_shown, unknown))}; if they are meant to be "
                 "there, add them to 'trusted_types' of the operator or connection that loads the model"
             )
-        return skops.load(path, trusted=list(trust.types))
+        try:
+            return skops.load(path, trusted=list(trust.types))
+        except Exception as error:  # the types are known, and what is built of them can still be anything
+            raise _wrong(path, error) from error
+
+
+def _wrong(path: Path, error: Exception) -> WrongFormat:
+    return WrongFormat(f"{path.name} cannot be read as a skops file ({reason_of(error)}): write it with skops.io.dump")
+
+
+def _shown(name: str) -> str:
+    """Return a type's name as it can be copied into a list; one that plays tricks with a terminal is quoted."""
+    return name if name.isprintable() else repr(name)
