@@ -53,9 +53,10 @@ class SkopsFormat:
         except Exception as error:  # whatever skops stumbles over in a file that it did not write
             raise _wrong(path, error) from error
         if unknown:
+            names = ", ".join(map(_shown, unknown))
             raise FormatRefused(
-                f"{path.name} holds types that nobody trusts here: {', '.join(map(_shown, unknown))}; if they are meant to be "
-                "there, add them to 'trusted_types' of the operator or connection that loads the model"
+                f"{path.name} holds types that nobody trusts here: {names}; if they are meant to be there, add them to "
+                "'trusted_types' of the operator or connection that loads the model"
             )
         try:
             return skops.load(path, trusted=list(trust.types))
