@@ -57,7 +57,7 @@ def test_wrong_usage_is_one_line_that_says_where_help_is(run: Run, words: tuple[
 
 @pytest.mark.usefixtures("published")
 def test_an_interruption_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(_library: ModelLibrary) -> None:
+    def interrupt(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ModelLibrary, "models", interrupt)
