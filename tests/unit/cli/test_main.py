@@ -71,7 +71,7 @@ def test_an_interruption_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPat
 def test_a_mistake_of_ours_is_not_dressed_up(
     run: Run, published: ModelLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ModelLibrary, "models", lambda _library: 1 / 0)
+    monkeypatch.setattr(ModelLibrary, "models", lambda *_arguments, **_options: 1 / 0)
 
     assert isinstance(run("models").exception, ZeroDivisionError)
 
@@ -92,7 +92,7 @@ def test_demo_hands_its_options_on_and_ends_with_the_storys_exit_code(run: Run, 
     result = run("demo", "--folder", "here", "--keep-up")
 
     assert result.exit_code == 3
-    assert story == [{"folder": Path("here"), "keep_up": True, "connected": None}]
+    assert story == [{"folder": Path("here"), "keep_up": True, "connected": None, "settings": None}]
 
 
 def test_demo_hands_on_the_library_of_a_connection_and_what_it_names(
