@@ -10,6 +10,7 @@ from typing import Protocol
 from airflow_provider_exia.clock import to_text
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
+from airflow_provider_exia.model_library.names import check_key_text
 from airflow_provider_exia.model_library.records import (
     MODEL_JOURNAL,
     Action,
@@ -182,7 +183,8 @@ def _newest_and_own(resources: Resources, model: str, token: str) -> tuple[Journ
 
 
 def _entry_with_token(resources: Resources, model: str, token: str) -> JournalEntry | None:
-    return _first(resources, Query(where={"model": model, "token": token}, order="sequence", limit=1))
+    about = {"model": model, "token": check_key_text(token, what="token")}
+    return _first(resources, Query(where=about, order="sequence", limit=1))
 
 
 def _is_still_newest(resources: Resources, model: str, newest: JournalEntry | None) -> bool:

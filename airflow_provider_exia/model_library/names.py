@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.storage.documents import MAXIMUM_KEY_BYTES
 
 CHAMPION = "champion"
 LATEST = "latest"
@@ -63,12 +64,32 @@ def check_tag_name(name: str) -> str:
     return name
 
 
+def check_key_text(text: str, *, what: str) -> str:
+    """Return ``text`` if every store can look for it: it names a piece of work, a run or an operation.
+
+    :param what: what it names, for the error
+    :raises InvalidInput: it cannot be looked for
+    """
+    try:
+        size = len(text.encode()) if isinstance(text, str) else None
+    except UnicodeEncodeError:  # half of a surrogate pair
+        size = None
+    if size is None or size > MAXIMUM_KEY_BYTES:
+        shown = repr(text)
+        raise InvalidInput(
+            f"{what} {shown if len(shown) <= 80 else shown[:80] + '...'}: expected a text of at most "
+            f"{MAXIMUM_KEY_BYTES} bytes as UTF-8"
+        )
+    return text
+
+
 def parse_reference(text: str) -> Reference:
     """Read ``name/3``, ``name@alias``, ``name@latest`` or ``name`` (which means ``name@champion``).
 
     :raises InvalidInput: it is none of these
     """
-    text = str(text)
+    if not isinstance(text, str):
+        raise InvalidInput(f"{text!r} is no reference: expected a text, as in 'flight_delay@champion'")
     model, at, alias = text.partition("@")
     if at:
         return Reference(model=check_model_name(model), alias=alias if alias == LATEST else check_alias(alias))

@@ -28,7 +28,7 @@ from airflow_provider_exia.model_library.manifest import (
     manifest_of,
     publication_of,
 )
-from airflow_provider_exia.model_library.names import check_model_name
+from airflow_provider_exia.model_library.names import check_key_text, check_model_name
 from airflow_provider_exia.model_library.records import (
     VERSIONS,
     FileRecord,
@@ -123,7 +123,8 @@ def publish(resources: Resources, publication: Publication) -> Version:
 
 def find_ready(resources: Resources, model: str, work: str) -> Version | None:
     """Return the newest READY version of a piece of work, or None: what a retry asks before it does the work again."""
-    newest = Query(where={"model": check_model_name(model), "work": work}, order="number", descending=True)
+    about = {"model": check_model_name(model), "work": check_key_text(work, what="work")}
+    newest = Query(where=about, order="number", descending=True)
     versions = (from_document(Version, document) for document in resources.documents.find(VERSIONS, newest))
     return next((version for version in versions if version.state is State.READY), None)
 
@@ -170,7 +171,7 @@ def _describe(
     """Return the version as it shall be, with no number yet."""
     files = [_file_record(path, file, digests[path]) for path, file in sorted(sources.items())]
     digest = digest_of(files, publication.format)
-    work = publication.work if publication.work is not None else digest
+    work = digest if publication.work is None else check_key_text(publication.work, what="work")
     _check_facts(publication)
     wanted = Version(
         model=publication.model,

@@ -8,7 +8,14 @@ from datetime import datetime
 from airflow_provider_exia.model_library.aliases import check_ready
 from airflow_provider_exia.model_library.exceptions import NotFound, UnknownAlias, UnknownModel, UnknownVersion
 from airflow_provider_exia.model_library.journal import entry_at, newest_entry, newest_entry_about
-from airflow_provider_exia.model_library.names import LATEST, Reference, check_alias, check_model_name, parse_reference
+from airflow_provider_exia.model_library.names import (
+    LATEST,
+    Reference,
+    check_alias,
+    check_key_text,
+    check_model_name,
+    parse_reference,
+)
 from airflow_provider_exia.model_library.records import (
     PINS,
     VERSIONS,
@@ -63,6 +70,7 @@ def resolve_pinned(resources: Resources, scope: str, text: str) -> Version:
     :param text: the reference as written in the DAG
     """
     reference = parse_reference(text)
+    check_key_text(scope, what="scope")
     for attempt in Attempts(resources, operation=f"pin {reference} for {scope}", token=scope):
         with attempt:
             document = resources.documents.get(PINS, {"scope": scope, "reference": str(reference)})
