@@ -107,7 +107,7 @@ def _run(there: Connection, barrier: Any, work: Callable[..., Any], arguments: t
         there.send(("done", work(*arguments)))
     except BrokenBarrierError:
         there.send(("failed", "not all processes started"))
-    except BaseException:
+    except BaseException:  # whatever it is, the asker hears of it
         there.send(("failed", traceback.format_exc()))
 
 

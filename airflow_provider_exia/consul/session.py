@@ -40,7 +40,7 @@ class _GuardingAdapter(HTTPAdapter):
         self._read_seconds = address.read_timeout.total_seconds()
         super().__init__(**pool)
 
-    def send(self, request: PreparedRequest, **settings: Any) -> Response:  # type: ignore[override]
+    def send(self, request: PreparedRequest, **settings: Any) -> Response:  # type: ignore[override] # all settings pass through
         """Send one request; a time-out of the client's own does not count."""
         query = parse_qs(urlsplit(request.url or "").query)
         if "token" in query:

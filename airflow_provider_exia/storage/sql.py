@@ -234,7 +234,7 @@ class SqlDocuments:
             self._dialect.lock_schema(connection)
             self._tables.make(connection, collection)
             self._dialect.unlock_schema(connection)
-        except BaseException:
+        except BaseException:  # a time-out or Ctrl-C too: the lock must not stay
             connection.invalidate()  # the lock, and what was begun, end with the connection
             raise
 

@@ -367,6 +367,6 @@ def test_what_is_not_fit_never_replaces_what_is_there(
     )  # fmt: skip
 
     with pytest.raises(error):
-        operator.execute({})  # type: ignore[typeddict-item]
+        operator.execute({})
 
     assert [(path.name, path.read_text()) for path in root.iterdir()] == [("made.py", "last good")]

@@ -56,7 +56,7 @@ def test_the_loop_closes_by_itself(dags: dict[str, DAG], library: ModelLibrary) 
     assert first.state == good.state == "success"
     assert library.resolve("example_sales").number == 1
     assert good.tasks["watch.retrain"] == "skipped"
-    assert hook.state("example_sales", "squared_error").state == "HEALTHY"  # type: ignore[union-attr]
+    assert hook.state("example_sales", "squared_error").state == "HEALTHY"
 
     # Two bad weeks open an episode; evaluated once more there still is one run.
     watched(30)

@@ -47,7 +47,7 @@ def training(tmp_path: Path) -> DAG:
 
         @task.exia_train(model="guess", format="json")
         def train(context: TrainingContext) -> TrainedModel:
-            value = get_current_context()["dag_run"].conf["guess"]  # type: ignore[index]
+            value = get_current_context()["dag_run"].conf["guess"]
             return guess(value, tmp_path)
 
         promote_if_better(train(), score=score, policy=POLICY)

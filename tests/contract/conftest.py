@@ -99,7 +99,7 @@ def documents_backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture
 def open_documents(documents_backend: Backend, tmp_path: Path) -> OpenDocuments:
     """What opens a fresh, empty document store."""
-    return documents_backend.opener(tmp_path)  # type: ignore[return-value]
+    return documents_backend.opener(tmp_path)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def blobs_backend(request: pytest.FixtureRequest) -> Backend:
 @pytest.fixture
 def open_blobs(blobs_backend: Backend, tmp_path: Path) -> OpenBlobs:
     """What opens a fresh, empty blob store."""
-    return blobs_backend.opener(tmp_path)  # type: ignore[return-value]
+    return blobs_backend.opener(tmp_path)
 
 
 @pytest.fixture

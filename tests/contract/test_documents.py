@@ -273,8 +273,8 @@ def test_find_agrees_with_a_sorted_list(
     )
 
     rows = [{"name": name, "rank": rank} for name, rank in ranks.items() if wanted is None or rank == wanted]
-    rows = [row for row in rows if at_least is None or row["rank"] >= at_least]  # type: ignore[operator]
-    rows = [row for row in rows if at_most is None or row["rank"] <= at_most]  # type: ignore[operator]
+    rows = [row for row in rows if at_least is None or row["rank"] >= at_least]
+    rows = [row for row in rows if at_most is None or row["rank"] <= at_most]
     rows.sort(key=itemgetter(order, "name"), reverse=descending)
     assert [document["name"] for document in found] == [row["name"] for row in rows[:limit]]
 

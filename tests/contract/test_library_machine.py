@@ -253,7 +253,10 @@ class LibraryMachine(RuleBasedStateMachine):
     @rule(pick=picks, alias=aliases)
     def promote(self, pick: int, alias: str) -> None:
         number = self._number(pick)
-        call = lambda: self.library.promote(self._reference(number), alias=alias).version  # noqa: E731
+
+        def call() -> int:
+            return self.library.promote(self._reference(number), alias=alias).version
+
         self.same(call, self.plain.promote(number, alias))
 
     @precondition(lambda self: self.plain.stacks)

@@ -41,7 +41,7 @@ def test_the_fields_of_the_policy_are_those_in_the_table() -> None:
 
 def test_what_a_person_may_ask_is_what_the_command_line_offers() -> None:
     rows = table(PAGE, "## What a person may ask")
-    offered = set(exia.commands["monitor"].commands)  # type: ignore[attr-defined]
+    offered = set(exia.commands["monitor"].commands)
 
     assert {row[0].strip("`").split()[-1] for row in rows} <= offered
     assert set(re.findall(r"`([A-Z_]+)`", rows[0][1])) == RETRAIN_NOW

@@ -89,7 +89,7 @@ class Consul(Server):
     def request(self, method: str, path: str, *, token: str | None = None, **settings: object) -> requests.Response:
         """Ask the agent as another program would, by default with all rights."""
         headers = {"X-Consul-Token": self.token if token is None else token} if self.access_control else {}
-        return requests.request(method, f"{self.url}/v1/{path}", headers=headers, timeout=5, **settings)  # type: ignore[arg-type]
+        return requests.request(method, f"{self.url}/v1/{path}", headers=headers, timeout=5, **settings)
 
     def token_with(self, rules: str) -> str:
         """Return a new token with these rights only.

@@ -109,7 +109,7 @@ class Server(ABC):
                 self.prepare()
             self._guard = self._run(self.command())
             self._await_answer()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nothing stays behind
             if new:
                 self.close()
             else:

@@ -66,7 +66,7 @@ def read(server: Server) -> int:
     if isinstance(server, Mongo):
         client: MongoClient[dict[str, Any]] = MongoClient(server.url)
         with client:
-            return int(client.db.kept.find_one()["_id"])  # type: ignore[index]
+            return int(client.db.kept.find_one()["_id"])
     if isinstance(server, SqlServer):
         return int(server.query("SELECT number FROM kept"))
     if isinstance(server, Consul):

@@ -48,7 +48,7 @@ def test_a_version_from_elsewhere_can_be_judged() -> None:
         promote_if_better("{{ params.version }}", score="flights.delay:score", policy=POLICY)
 
     gate = dag.get_task("promote_if_better.gate")
-    assert gate.challenger == "{{ params.version }}"  # type: ignore[union-attr]
+    assert gate.challenger == "{{ params.version }}"
     assert gate.upstream_task_ids == set()
 
 
@@ -89,7 +89,7 @@ def test_the_versions_of_a_mapped_group_are_each_judged() -> None:
 
         @task_group
         def one_model(depth: int) -> XComArg:
-            return train(depth)  # type: ignore[no-any-return]
+            return train(depth)
 
         promote_if_better(one_model.expand(depth=[1, 2]), score=score, policy=POLICY)
 

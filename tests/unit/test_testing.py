@@ -64,8 +64,8 @@ def test_a_holdout_file_is_copied_as_it_will_be_published(tmp_path: Path, kind: 
             TrainedModel({}, metrics={"brier": math.nan}),
             r"train\(\) measured 'brier' as nan: a metric is a finite number",
         ),
-        (TrainedModel({}, metrics={"brier": "low"}), r"train\(\) measured 'brier' as 'low'"),  # type: ignore[dict-item]
-        (TrainedModel({}, metrics={"brier": None}), r"train\(\) measured 'brier' as None"),  # type: ignore[dict-item]
+        (TrainedModel({}, metrics={"brier": "low"}), r"train\(\) measured 'brier' as 'low'"),
+        (TrainedModel({}, metrics={"brier": None}), r"train\(\) measured 'brier' as None"),
         (TrainedModel({}, parameters={"since": CONTEXT.as_of}), r"returned parameters that are no JSON values"),
         (TrainedModel({}, parameters={"rate": math.inf}), r"returned parameters that are no JSON values"),
         (TrainedModel({}, holdout=[1, 2]), r"the holdout is a list: return a path, or a data frame"),

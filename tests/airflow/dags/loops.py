@@ -86,7 +86,7 @@ def hesitate_before_rolling_back(folder: Path) -> None:
         wait_while((folder / "hold").exists)
         return at_once(library, *arguments, **options)
 
-    ModelLibrary.rollback = later  # type: ignore[method-assign]
+    ModelLibrary.rollback = later
 
 
 def make_dags(name: str, settings: dict[str, Any]) -> None:

@@ -87,9 +87,9 @@ def failures(address: Callable[..., ConsulAddress], told: dict[str, Any]) -> dic
         transport = ConsulTransport(where)
         key_values = KeyValues(transport)
         acts: dict[str, Callable[[], object]] = {
-            "get": lambda kv=key_values: kv.get("other/key"),  # type: ignore[misc]
-            "transact": lambda kv=key_values: kv.transact([Operation(verb="cas", key="other/key")]),  # type: ignore[misc]
-            "register": lambda to=transport: Services(to).register(Service(name="other")),  # type: ignore[misc]
+            "get": lambda kv=key_values: kv.get("other/key"),
+            "transact": lambda kv=key_values: kv.transact([Operation(verb="cas", key="other/key")]),
+            "register": lambda to=transport: Services(to).register(Service(name="other")),
         }
         for act, run in acts.items():
             try:

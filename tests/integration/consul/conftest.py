@@ -25,9 +25,7 @@ OpenTransport: TypeAlias = Callable[..., ConsulTransport]
 def address_of(server: Consul, **settings: object) -> ConsulAddress:
     """Return where a server is, with all rights unless told otherwise."""
     where = urlsplit(server.url)
-    return ConsulAddress(
-        **{"host": where.hostname, "port": where.port, "token": server.token, **settings}  # type: ignore[arg-type]
-    )
+    return ConsulAddress(**{"host": where.hostname, "port": where.port, "token": server.token, **settings})
 
 
 def record(proxy: Proxy) -> list[tuple[float, bytes]]:

@@ -109,7 +109,7 @@ def test_an_agent_that_hangs_is_given_up_in_time(
 def test_connections_that_are_reset_are_an_error_in_time(
     proxy: Proxy, through: KeyValues, call: Call, error: type[ConsulError], direction: str
 ) -> None:
-    proxy.reset_after(20, direction)  # type: ignore[arg-type]
+    proxy.reset_after(20, direction)
 
     with in_time(), pytest.raises(error, match="no answer"):
         call(through)

@@ -51,7 +51,7 @@ def test_a_key_at_another_index_is_a_conflict_that_names_it_and_nothing_is_writt
     key_values: KeyValues, prefix: str, verb: str
 ) -> None:
     index = key_values.transact([set_(f"{prefix}/a", b"1")])[f"{prefix}/a"]
-    stale = Operation(verb=verb, key=f"{prefix}/a", index=index - 1, value=b"2")  # type: ignore[arg-type]
+    stale = Operation(verb=verb, key=f"{prefix}/a", index=index - 1, value=b"2")
 
     with pytest.raises(ConsulConflict) as refused:
         key_values.transact([set_(f"{prefix}/b", b"2"), stale])

@@ -33,7 +33,7 @@ def open_store(consul: Consul, root: str, **settings: object) -> ParameterStore:
         key_values=KeyValues(ConsulTransport(address_of(consul))),
         root=root,
         new_token=lambda: uuid.uuid4().hex,
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
 
 

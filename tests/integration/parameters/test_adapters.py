@@ -155,7 +155,7 @@ def test_a_task_s_schema_refuses_by_field(context: Context) -> None:
 def test_a_task_that_is_told_nothing_or_both_is_refused(context: Context) -> None:
     for wrong in ({}, {"name": "a", "prefix": "b"}):
         with pytest.raises(InvalidInput, match="give 'name'"):
-            ParameterReadOperator(task_id="read", **wrong).execute(context)  # type: ignore[arg-type]
+            ParameterReadOperator(task_id="read", **wrong).execute(context)
     with pytest.raises(InvalidInput, match="expected names and JSON values"):
         ParameterWriteOperator(task_id="write", values={}).execute(context)
 

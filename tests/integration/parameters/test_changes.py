@@ -207,11 +207,11 @@ def test_what_is_known_may_be_the_text_that_a_template_makes_and_nothing_else(st
     known = {"net": store.put("net", 1, by="ann").index}
     store.put("net", 2, by="ann")
 
-    told = ParameterChangeSensor(task_id="wait", name="net", known=json.dumps(known)).execute(context_of())  # type: ignore[arg-type]
+    told = ParameterChangeSensor(task_id="wait", name="net", known=json.dumps(known)).execute(context_of())
 
     assert told["changed"] == ["net"]
     with pytest.raises(ValueError, match="expected name to index, in a template as"):
-        ParameterChangeSensor(task_id="wait", name="net", known=str(known)).execute(context_of())  # type: ignore[arg-type]
+        ParameterChangeSensor(task_id="wait", name="net", known=str(known)).execute(context_of())
 
 
 def test_a_sensor_that_is_rescheduled_has_to_be_told_what_is_known() -> None:

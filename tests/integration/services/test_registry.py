@@ -190,6 +190,6 @@ def test_who_may_not_read_a_service_is_told_so_and_not_that_nothing_passes(
         stranger = Services(ConsulTransport(address_of(consul, token=token)))
         with pytest.raises(ConsulRefused):
             stranger.passing(name)
-        for act in (stranger.deregister, stranger.report, lambda it, s=stranger: s.maintain(it, is_on=True)):  # type: ignore[misc]
+        for act in (stranger.deregister, stranger.report, lambda it, s=stranger: s.maintain(it, is_on=True)):
             with pytest.raises(ConsulRefused, match="Permission denied"):
                 act(name)

@@ -65,7 +65,7 @@ def test_a_spec_offers_every_setting_of_the_policy_with_the_same_default() -> No
 
 
 def test_a_spec_offers_every_format_of_the_library() -> None:
-    assert set(Train.model_fields["format"].annotation.__args__) == set(DEFAULT_FORMATS)  # type: ignore[union-attr]
+    assert set(Train.model_fields["format"].annotation.__args__) == set(DEFAULT_FORMATS)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_predicting_task_is_a_predict_operator(dag: DAG) -> None:
 def test_the_operator_fills_in_the_first_parameter(dag: DAG) -> None:
     task.exia_predict(model="delay@champion")(predict)("week.json", limit=1)
 
-    assert dag.get_task("predict")._call("the model") == ["the model", "week.json", 1]  # type: ignore[union-attr]
+    assert dag.get_task("predict")._call("the model") == ["the model", "week.json", 1]
 
 
 def test_an_argument_too_few_is_found_when_the_file_is_read(dag: DAG) -> None:
@@ -69,15 +69,15 @@ def test_a_task_can_be_given_other_settings(dag: DAG) -> None:
 
     made.override(task_id="shadow", model="delay@shadow")("week.json")
 
-    assert dag.get_task("shadow").model == "delay@shadow"  # type: ignore[union-attr]
+    assert dag.get_task("shadow").model == "delay@shadow"
 
 
 def test_mapped_tasks_are_made_for_each_value(dag: DAG) -> None:
     task.exia_train(model="delay", format="json")(train).expand(depth=[1, 2])
     task.exia_predict(model="delay@champion")(predict).partial(limit=1).expand(data=["a.json", "b.json"])
 
-    trained = dag.get_task("train").unmap({"op_kwargs": {"depth": 2}})  # type: ignore[union-attr]
-    predicted = dag.get_task("predict").unmap({"op_kwargs": {"data": "a.json"}})  # type: ignore[union-attr]
+    trained = dag.get_task("train").unmap({"op_kwargs": {"depth": 2}})
+    predicted = dag.get_task("predict").unmap({"op_kwargs": {"data": "a.json"}})
 
     assert trained._function()("context") == TrainedModel({"depth": 2})
     assert predicted._call("the model") == ["the model", "a.json", 1]
@@ -90,7 +90,7 @@ def test_the_lineage_of_a_decorated_function_is_that_of_its_file(dag: DAG) -> No
 
     task.exia_train(model="delay", format="json")(train)()
 
-    assert code_version_of(dag.get_task("train")._function()) == code_version_of(train)  # type: ignore[union-attr]
+    assert code_version_of(dag.get_task("train")._function()) == code_version_of(train)
 
 
 @pytest.mark.parametrize("name", ["predict", "data", "parameters"])

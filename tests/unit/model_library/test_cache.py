@@ -170,7 +170,7 @@ def test_a_file_exchanged_between_check_and_load_is_not_what_the_loader_sees(
             (cache.folder / name).write_bytes(b'"exchanged"')  # in place: a hard link would show it
             return real.load(path, **arguments)
 
-    monkeypatch.setitem(formats.FORMATS, "json", Exchanging())  # type: ignore[arg-type]
+    monkeypatch.setitem(formats.FORMATS, "json", Exchanging())
 
     assert cached.load("delay/1") == VALUE
 

@@ -100,7 +100,7 @@ def test_a_copy_of_a_copy_knows_both_origins(source: ModelLibrary, target: Model
 
 def test_a_damaged_source_is_not_copied_and_what_came_before_is(source: ModelLibrary, target: ModelLibrary) -> None:
     version = source.resolve("churn/3")
-    source.resources.blobs.root.joinpath(blob_key("models", version, "model.json")).write_text("9")  # type: ignore[attr-defined]
+    source.resources.blobs.root.joinpath(blob_key("models", version, "model.json")).write_text("9")
 
     with pytest.raises(DamagedFile, match="churn/3"):
         list(copy_versions(source, target, "churn"))

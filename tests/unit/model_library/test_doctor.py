@@ -200,7 +200,7 @@ def test_a_key_that_does_not_verify_what_it_signs_is_a_failure(resources: Resour
     private, _ = generate_key("ed25519")
     _, other = generate_key("ed25519")
     keys = read_keys(private, [other or ""])
-    torn = dataclasses.replace(keys.signing, public=keys.accepted[0].public)  # type: ignore[type-var]
+    torn = dataclasses.replace(keys.signing, public=keys.accepted[0].public)
     broken = dataclasses.replace(resources, keys=dataclasses.replace(keys, signing=torn))
 
     assert findings(ModelLibrary(broken))["signing"].verdict is Verdict.FAILURE

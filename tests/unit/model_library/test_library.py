@@ -116,7 +116,7 @@ def test_another_direction_is_refused(library: ModelLibrary, publish: Publish) -
     publish(metrics={"auc": 0.9})
 
     with pytest.raises(InvalidInput, match="direction 'up': expected 'lower' or 'higher'"):
-        library.select("delay", best="auc", direction="up")  # type: ignore[arg-type]
+        library.select("delay", best="auc", direction="up")
 
 
 def test_an_alias_that_was_never_set_stands_at_nothing(library: ModelLibrary) -> None:

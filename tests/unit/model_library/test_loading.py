@@ -349,7 +349,7 @@ def test_the_trust_list_is_the_operators(library: ModelLibrary, publish: Publish
     publish(value=VALUE)
     trusting = ModelLibrary(library.resources, policy=LoadPolicy(trusted_types=("some.Type",)))
     given: list[Sequence[str]] = []
-    loader.load = lambda _path, *, trust: given.append(trust.types)  # type: ignore[method-assign]
+    loader.load = lambda _path, *, trust: given.append(trust.types)
 
     trusting.load("delay/1")
     library.load("delay/1")

@@ -298,8 +298,8 @@ def test_a_moment_without_a_time_zone_is_refused_by_its_name(
 @pytest.mark.parametrize(
     ("facts", "field"),
     [
-        ({"lineage": Lineage(environment={"python": 3.11})}, "lineage.environment.python"),  # type: ignore[dict-item]
-        ({"lineage": Lineage(dag_run={"run": object()})}, "unknown type"),  # type: ignore[dict-item]
+        ({"lineage": Lineage(environment={"python": 3.11})}, "lineage.environment.python"),
+        ({"lineage": Lineage(dag_run={"run": object()})}, "unknown type"),
         ({"lineage": Lineage(dag_run={"run": float("nan")})}, "not JSON compliant"),
         ({"input_schema": {"dep_delay": float}}, "input_schema|unknown type"),
     ],

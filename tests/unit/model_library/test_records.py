@@ -213,6 +213,6 @@ def test_a_record_that_could_not_be_read_back_is_never_made_a_document(change: d
 
 
 def test_a_list_where_a_tuple_is_declared_is_stored_as_one() -> None:
-    version = replace(VERSION, lineage=Lineage(training_blocks=["1", "2"]))  # type: ignore[arg-type]
+    version = replace(VERSION, lineage=Lineage(training_blocks=["1", "2"]))
 
     assert from_document(Version, to_document(version)).lineage.training_blocks == ("1", "2")

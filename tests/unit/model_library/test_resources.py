@@ -43,7 +43,7 @@ def run(clock: ManualClock, errors: list[Exception], *, patience_seconds: float 
 
 @pytest.mark.parametrize("error", [UNKNOWN, CONFLICT, AWAY], ids=lambda error: type(error).__name__)
 def test_the_loop_goes_back_to_its_reading_step(clock: ManualClock, error: Exception) -> None:
-    attempts = run(clock, [error, error, None])  # type: ignore[list-item]
+    attempts = run(clock, [error, error, None])
 
     assert attempts == 3
     assert len(clock.waits) == 2
@@ -80,7 +80,7 @@ def test_the_loop_ends_by_its_deadline_and_pauses_longer_and_longer(clock: Manua
 
 def test_without_patience_there_is_one_attempt(clock: ManualClock) -> None:
     with pytest.raises(StoreUnavailable):
-        run(clock, [AWAY, None], patience_seconds=0)  # type: ignore[list-item]
+        run(clock, [AWAY, None], patience_seconds=0)
 
     assert clock.waits == []
 

@@ -23,13 +23,13 @@ def policy(**changes: object) -> Policy:
         "metric": "brier", "enter": 0.2, "exit": 0.18, "breaches": 2, "window": 3, "cooldown": "21d", "bake": "21d",
         "min_gain": 0.002, "budget": 8, "budget_window": "365d", **changes,
     }  # fmt: skip
-    return Policy(**settings)  # type: ignore[arg-type]
+    return Policy(**settings)
 
 
 def weekly(*values: float | None, **columns: tuple[object, ...]) -> list[Reading]:
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] or [{}] * len(values)
     return [
-        Reading(event_time=START + index * WEEK, value=value, **row)  # type: ignore[arg-type]
+        Reading(event_time=START + index * WEEK, value=value, **row)
         for index, (value, row) in enumerate(zip(values, rows, strict=True))
     ]
 

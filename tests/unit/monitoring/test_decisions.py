@@ -90,13 +90,13 @@ def decide_in_a_process(url: str, index: int) -> int:
 
 
 def test_a_write_without_an_answer_that_landed_is_the_decision(documents: SqlDocuments) -> None:
-    log = DecisionLog(_Unanswered(documents, lands=True))  # type: ignore[arg-type]
+    log = DecisionLog(_Unanswered(documents, lands=True))
 
     assert log.record(decision()).challenger == 2
 
 
 def test_a_write_without_an_answer_and_without_effect_is_not_taken_for_a_decision(documents: SqlDocuments) -> None:
-    log = DecisionLog(_Unanswered(documents, lands=False))  # type: ignore[arg-type]
+    log = DecisionLog(_Unanswered(documents, lands=False))
 
     with pytest.raises(WriteUnknown):
         log.record(decision())

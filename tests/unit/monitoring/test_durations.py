@@ -49,7 +49,7 @@ def test_a_duration_is_read(text: str | timedelta, expected: timedelta) -> None:
 )
 def test_what_is_no_duration_is_refused_by_name(value: object, problem: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        to_duration(value, name="cooldown")  # type: ignore[arg-type]
+        to_duration(value, name="cooldown")
 
     assert str(refused.value).startswith(f"cooldown {value!r}: {problem}")
 

@@ -508,9 +508,9 @@ class OfMonitor(LostReplies):
 
     def insert(self, collection: object, document: object) -> None:
         if getattr(collection, "name", "") == "points":
-            self._real.insert(collection, document)  # type: ignore[arg-type]
+            self._real.insert(collection, document)
         else:
-            super().insert(collection, document)  # type: ignore[arg-type]
+            super().insert(collection, document)
 
 
 def test_a_store_that_never_answers_ends_in_an_error_that_says_so(documents: SqlDocuments) -> None:

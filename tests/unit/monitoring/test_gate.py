@@ -91,7 +91,7 @@ def test_of_two_models_at_most_one_beats_the_other(values: list[Any]) -> None:
     there, back = judge(POLICY, one, other), judge(POLICY, other, one)
 
     assert Verdict.REFUSED in (there.verdict, back.verdict)
-    assert there.gain == -back.gain  # type: ignore[operator]
+    assert there.gain == -back.gain
 
 
 @given(rows)
@@ -102,7 +102,7 @@ def test_the_lower_bound_lies_between_the_worst_block_and_the_best(values: list[
     for old, new, block in values:
         differences.setdefault(block, []).append(old - new)
     means = [sum(block) / len(block) for block in differences.values()]
-    assert min(means) - 1e-9 <= judgement.lower_bound <= max(means) + 1e-9  # type: ignore[operator]
+    assert min(means) - 1e-9 <= judgement.lower_bound <= max(means) + 1e-9
 
 
 def test_the_lower_bound_is_the_quantile_of_resampled_blocks() -> None:
@@ -221,8 +221,8 @@ def test_a_holdout_block_that_was_trained_on_is_refused() -> None:
 def test_a_holdout_of_other_blocks_is_allowed() -> None:
     holdout = Scores([0.1], ["2013-02-01"])
 
-    assert check_holdout_blocks(holdout, ["2013-01-31"]) is None  # type: ignore[func-returns-value]
-    assert check_holdout_blocks(holdout, []) is None  # type: ignore[func-returns-value]
+    assert check_holdout_blocks(holdout, ["2013-01-31"]) is None
+    assert check_holdout_blocks(holdout, []) is None
 
 
 def test_the_first_model_is_recorded_with_its_loss() -> None:

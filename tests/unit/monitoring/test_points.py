@@ -62,7 +62,7 @@ def test_a_gap_and_a_value_for_the_same_measurement_differ(points: PointLog) -> 
 def test_a_measurement_of_something_else_is_a_further_point(points: PointLog, other: dict[str, object]) -> None:
     point = point_of(0.2, weeks(1))
     points.record(point)
-    points.record(replace(point, value=0.3, **other))  # type: ignore[arg-type]
+    points.record(replace(point, value=0.3, **other))
 
     assert sorted(point.value or 0 for point in points.since(MODEL, MONITOR, None)) == [0.2, 0.3]
 

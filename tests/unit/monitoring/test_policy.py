@@ -52,7 +52,7 @@ def test_a_policy_does_not_change() -> None:
     policy = Policy(metric="brier")
 
     with pytest.raises(FrozenInstanceError):
-        policy.min_gain = 1.0  # type: ignore[misc]
+        policy.min_gain = 1.0
 
 
 def test_a_policy_is_written_without_an_address() -> None:

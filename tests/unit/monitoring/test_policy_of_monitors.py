@@ -87,7 +87,7 @@ def test_a_policy_comes_back_from_its_document(policy: Policy) -> None:
 def test_one_policy_has_one_digest_however_it_is_written() -> None:
     policies = [
         Policy(metric="loss", direction="band", enter=(1, 2), cooldown="3w", max_age="48h"),
-        Policy(metric="loss", direction="band", enter=[1.0, 2.0], cooldown=timedelta(21), max_age="2d"),  # type: ignore[arg-type]
+        Policy(metric="loss", direction="band", enter=[1.0, 2.0], cooldown=timedelta(21), max_age="2d"),
     ]
 
     assert policies[0] == policies[1]

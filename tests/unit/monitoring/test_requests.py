@@ -151,7 +151,7 @@ def test_a_request_that_lost_its_place_is_made_again_on_what_stands_now(world: W
         def insert(self, collection: object, document: object) -> None:
             if self.inserts == 0:
                 world.hear(weeks(4), 0.3)  # an evaluation writes first
-            super().insert(collection, document)  # type: ignore[arg-type]
+            super().insert(collection, document)
 
     asked = stop(World(Overtaken(documents, [])).journal, **ASKED)
 

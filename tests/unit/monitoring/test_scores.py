@@ -45,7 +45,7 @@ def test_a_loss_that_is_no_number_is_refused_with_its_row(value: Any) -> None:
 
 def test_one_loss_for_all_rows_is_refused() -> None:
     with pytest.raises(InvalidInput, match="loss is a float: give one value per row"):
-        Scores(loss=0.25, block=["a", "b"])  # type: ignore[arg-type]
+        Scores(loss=0.25, block=["a", "b"])
 
 
 @pytest.mark.parametrize("block", ["day", b"day", None, 3])

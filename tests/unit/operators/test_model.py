@@ -57,7 +57,7 @@ def decide(library: ModelLibrary, verdict: Verdict, *, challenger: int, since: i
         since=since,
         holdout_digest=None,
         policy={"metric": "brier"},
-        judgement=Judgement(verdict=verdict, **scored),  # type: ignore[arg-type]
+        judgement=Judgement(verdict=verdict, **scored),
         at=NOON,
     )
     return DecisionLog(library.resources.documents).record(decision).id

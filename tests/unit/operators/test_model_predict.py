@@ -45,7 +45,7 @@ def test_the_version_that_served_is_handed_on(champion: ModelLibrary) -> None:
 
     operator_of().execute(context)
 
-    assert context["ti"].pushed == {"model_version": "line/1"}  # type: ignore[attr-defined]
+    assert context["ti"].pushed == {"model_version": "line/1"}
 
 
 def test_the_version_that_served_is_known_though_the_function_fails(champion: ModelLibrary) -> None:
@@ -54,7 +54,7 @@ def test_the_version_that_served_is_known_though_the_function_fails(champion: Mo
     with pytest.raises(ZeroDivisionError):
         operator_of(predict=lambda _model, _data: 1 / 0).execute(context)
 
-    assert context["ti"].pushed == {"model_version": "line/1"}  # type: ignore[attr-defined]
+    assert context["ti"].pushed == {"model_version": "line/1"}
 
 
 def test_a_damaged_file_reaches_no_function(champion: ModelLibrary, tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ def test_the_function_is_told_what_it_may_know(library: ModelLibrary) -> None:
     as_of = datetime(2026, 1, 31, 22, tzinfo=UTC)
     expected = {"model": "delay", "as_of": as_of, "data": "s3://weeks", "parameters": {"depth": 3}}
     assert train.contexts == [
-        TrainingContext(**expected, champion=None),  # type: ignore[arg-type]
-        TrainingContext(**expected, champion="delay/1"),  # type: ignore[arg-type]
+        TrainingContext(**expected, champion=None),
+        TrainingContext(**expected, champion="delay/1"),
     ]
     assert library.resolve("delay/2").lineage.champion == "delay/1"
 
@@ -146,7 +146,7 @@ def test_the_models_own_parameters_win_over_the_tasks(library: ModelLibrary) -> 
             TrainedModel({}, metrics={"brier": float("nan")}),
             "metric 'brier' of 'delay' is nan: expected a finite number",
         ),
-        (TrainedModel({}, metrics={"brier": None}), "metric 'brier' of 'delay' is None: expected a finite"),  # type: ignore[dict-item]
+        (TrainedModel({}, metrics={"brier": None}), "metric 'brier' of 'delay' is None: expected a finite"),
         (TrainedModel({}, parameters={"since": NOON}), "parameter 'since' of 'delay' is .*: expected a JSON value"),
         (TrainedModel({}, holdout=[1, 2]), "the holdout is a list: return a path, or a data frame"),
         (TrainedModel({}, holdout="/no/such/week.csv"), "the holdout '/no/such/week.csv' is not a file"),

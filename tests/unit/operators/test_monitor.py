@@ -225,7 +225,7 @@ def test_event_time_of_an_evaluation_is_that_of_its_run(published: ModelLibrary)
 
     evaluate()
 
-    assert MonitorHook().state("delay", "loss").evidence == ()  # type: ignore[union-attr]
+    assert MonitorHook().state("delay", "loss").evidence == ()
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_all_are_evaluated_and_episodes_without_a_run_are_handed_on(hook: Monito
         {"work": {"run_id": f"exia__{model}__loss__1", "monitor": "loss", "episode": 1}, "retrain": f"{model}_train"}
         for model in ("pears", "plums")
     ]
-    assert [hook.state(model, "loss").state for model in MODELS] == ["HEALTHY", "DEGRADED", "DEGRADED"]  # type: ignore[union-attr]
+    assert [hook.state(model, "loss").state for model in MODELS] == ["HEALTHY", "DEGRADED", "DEGRADED"]
 
 
 def test_what_is_handed_on_are_the_arguments_of_the_operator_that_triggers(hook: MonitorHook) -> None:

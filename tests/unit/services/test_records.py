@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
         (lambda: Service(name="a", tags=[""]), "are no tags"),
         (lambda: Service(name="a", meta={"a b": "c"}), "'a b' is no name in the meta"),
         (lambda: Service(name="a", meta={"a": "ü" * 257}), "a text of 512 bytes or less"),
-        (lambda: Service(name="a", meta={"a": 4}), "'a' in the meta of a service: expected a text"),  # type: ignore[dict-item]
+        (lambda: Service(name="a", meta={"a": 4}), "'a' in the meta of a service: expected a text"),
         (lambda: Service(name="a", meta={str(number): "" for number in range(65)}), "has 65 names"),
         (lambda: HttpCheck(url="10.0.0.5:80"), "is no URL to check"),
         (lambda: TcpCheck(address="10.0.0.5"), "is no address to check"),

@@ -141,7 +141,7 @@ def test_what_another_store_would_not_take_is_refused_here_too(
 
 def test_a_query_compares_with_nothing_but_declared_fields_and_plain_values(documents: SqlDocuments) -> None:
     calls: list[tuple[Callable[[], object], str]] = [
-        (lambda: documents.get(THINGS, {"name": {"$gt": ""}}), "must be str"),  # type: ignore[dict-item]
+        (lambda: documents.get(THINGS, {"name": {"$gt": ""}}), "must be str"),
         (lambda: documents.delete(THINGS, {"colour": "red"}), "'colour' is not one of its fields"),
         (lambda: documents.find(THINGS, Query(order="rank", at_least="1")), "must be int"),
     ]
