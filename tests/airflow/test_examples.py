@@ -26,6 +26,7 @@ TESTED = {"example_train", "example_predict", "example_operators", "example_roll
 WATCHED = {"example_watch_train", "example_watch_week"}  # tested in test_example_watch.py
 ALARM = {"example_alarm"}  # tested in test_example_alarm.py
 EVENTS = {"example_model_release", "example_model_released"}  # tested in test_model_events.py
+PARAMETERS = {"example_parameters"}  # tested in test_services.py, beside the other that needs Consul
 SERVICES = {"example_services"}  # tested in test_services.py
 COMPILED = {"example_watched_train", "example_watched_infer"}  # tested in test_compiled_dags.py
 
@@ -39,7 +40,7 @@ def dags() -> dict[str, DAG]:
 
 
 def test_every_example_has_a_test_here(dags: dict[str, DAG]) -> None:
-    assert set(dags) == TESTED | WATCHED | ALARM | EVENTS | SERVICES | COMPILED
+    assert set(dags) == TESTED | WATCHED | ALARM | EVENTS | PARAMETERS | SERVICES | COMPILED
 
 
 def test_a_line_is_trained_promoted_kept_and_used(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.airflow, pytest.mark.servers("consul"), pytest.mark.usefixtures("metadata_database")]
 
-EXAMPLE = Path(__file__).parents[2] / "example_dags" / "example_services.py"
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
 POLL_SECONDS = 0.05
 
 
@@ -88,7 +88,7 @@ async def event_of(trigger: LookingTrigger) -> dict[str, Any]:
 
 
 def test_the_example_releases_a_version_and_sees_it_served(library: ModelLibrary, hook: ConsulServiceHook) -> None:
-    run = run_dag(DagBag(EXAMPLE).dags["example_services"])
+    run = run_dag(DagBag(EXAMPLES / "example_services.py").dags["example_services"])
 
     assert run.state == "success"
     assert run.result("healthy") == ["example-rates"]
@@ -96,6 +96,21 @@ def test_the_example_releases_a_version_and_sees_it_served(library: ModelLibrary
     assert run.result("url") == "http://127.0.0.1:8080/predict"
     assert run.result("remove") is True
     assert list(hook.passing("example-rates")) == []
+
+
+def test_the_example_of_parameters_trains_with_a_snapshot_that_the_version_keeps(
+    library: ModelLibrary, hook: ConsulServiceHook
+) -> None:
+    del hook
+    run = run_dag(DagBag(EXAMPLES / "example_parameters.py").dags["example_parameters"])
+
+    assert run.state == "success"
+    assert run.result("read") == 0.19
+    version = library.resolve("example_vat")
+    assert library.load(version) == {"vat": 0.19, "rounded_to": 2}
+    snapshot = version.lineage.snapshot
+    assert snapshot is not None
+    assert (snapshot["prefix"], snapshot["values"]) == ("example/rates", {"vat": 0.19, "digits": 2})
 
 
 def test_enough_instances_end_the_wait_at_once(hook: ConsulServiceHook, name: str) -> None:
