@@ -34,7 +34,7 @@ from airflow_provider_exia.storage.documents import (
     field_values,
 )
 from airflow_provider_exia.storage.sql_commits import SharedCommits, Write
-from airflow_provider_exia.storage.sql_dialects import Outcome, Verdict, dialect_of
+from airflow_provider_exia.storage.sql_dialects import Dialect, Outcome, Sqlite, Verdict
 from airflow_provider_exia.storage.sql_schema import COUNTERS, Tables
 from airflow_provider_exia.storage.sql_server import sql_facts, with_driver
 from airflow_provider_exia.storage.sql_statements import Statements, query_values, read
@@ -58,7 +58,7 @@ class SqlDocuments:
     """
 
     def __init__(self, url: str, *, busy_timeout: timedelta = timedelta(seconds=30)) -> None:
-        self._dialect = dialect_of(_checked_url(url), seconds=busy_timeout.total_seconds())
+        self._dialect = _dialect_of(_checked_url(url), seconds=busy_timeout.total_seconds())
         self._engine: Engine | None = None
         self._tables = Tables(self._dialect)
         self._ready: dict[str, Statements] = {}
@@ -314,6 +314,19 @@ def _begin_anew_in_child() -> None:
 
 
 os.register_at_fork(before=_close_before_fork, after_in_parent=_opening.release, after_in_child=_begin_anew_in_child)
+
+
+def _dialect_of(url: sa.URL, *, seconds: float) -> Dialect:
+    kind = url.get_backend_name()
+    if kind == "sqlite":
+        return Sqlite(url, seconds=seconds)
+    if kind == "postgresql":
+        from airflow_provider_exia.storage.sql_postgres import Postgres
+
+        return Postgres(url, seconds=seconds)
+    from airflow_provider_exia.storage.sql_mysql import Mysql
+
+    return Mysql(url, seconds=seconds)
 
 
 def _checked_url(url: str) -> sa.URL:

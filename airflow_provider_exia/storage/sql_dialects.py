@@ -239,20 +239,6 @@ class Sqlite(Dialect):
             raise sa.exc.OperationalError("PRAGMA", None, error) from error
 
 
-def dialect_of(url: sa.URL, *, seconds: float) -> Dialect:
-    """Return the dialect of a URL's database: SQLite, PostgreSQL, or MySQL and MariaDB."""
-    kind = url.get_backend_name()
-    if kind == "sqlite":
-        return Sqlite(url, seconds=seconds)
-    if kind == "postgresql":
-        from airflow_provider_exia.storage.sql_postgres import Postgres
-
-        return Postgres(url, seconds=seconds)
-    from airflow_provider_exia.storage.sql_mysql import Mysql
-
-    return Mysql(url, seconds=seconds)
-
-
 def words(error: DBAPIError) -> str:
     """Return what the driver says, in one line."""
     return " ".join(str(error.orig).split())
