@@ -252,6 +252,7 @@ class ModelLibrary(InlineObjects):
 
         :param limit: how many at the most; None for all
         :param after: the last name of the page before
+        :raises InvalidInput: the limit is below 1, or ``after`` is no model name
         """
         return listing.models(self.resources, limit=limit, after=None if after is None else check_model_name(after))
 
@@ -260,6 +261,8 @@ class ModelLibrary(InlineObjects):
 
         :param limit: how many at the most; None for all
         :param before: the last number of the page before
+        :raises InvalidInput: the limit is below 1
+        :raises NotFound: there is no such model
         """
         self._require(model)
         return listing.versions(self.resources, model, limit=limit, before=before)
@@ -273,6 +276,7 @@ class ModelLibrary(InlineObjects):
 
         :param best: the metric's name
         :param direction: which side is better
+        :raises InvalidInput: there is no such direction
         :raises NotFound: no version in use has the metric
         """
         self._require(model)

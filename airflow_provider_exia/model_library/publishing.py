@@ -19,7 +19,7 @@ from airflow_provider_exia.model_library.exceptions import (
     SignatureRefused,
     VersionCollected,
 )
-from airflow_provider_exia.model_library.formats import PICKLES, check_format
+from airflow_provider_exia.model_library.formats import PICKLES, check_format, format_named
 from airflow_provider_exia.model_library.manifest import (
     blob_key,
     canonical_json,
@@ -96,6 +96,7 @@ def publish(resources: Resources, publication: Publication) -> Version:
     :raises OutcomeUnknown: the stores stopped answering; publish again with the same work
     """
     check_model_name(publication.model)
+    format_named(publication.format, allow_pickle=True)  # _check_keys asks for the key
     _check_keys(resources, publication)
     sources = _check_sources(publication)
     digests = {path: measure(file.source, part_bytes=resources.blobs.part_bytes) for path, file in sources.items()}

@@ -136,11 +136,14 @@ PLACES: Mapping[str, Callable[[Watched, Any], object]] = {
     "path in a stored document": _load_planted,
     "tag": lambda watched, name: watched.library.annotations.tag(MODEL, {name: "x"}),
 }
+UNHASHABLE = (dict, list)
+"""What a mapping of tags cannot hold as a name."""
 
 
-def test_there_are_at_least_five_hundred_attacks() -> None:
+def test_there_are_as_many_attacks_as_the_page_on_security_says() -> None:
     assert len(set(TEXTS)) == len(TEXTS)
-    assert (len(TEXTS) + len(VALUES)) * len(PLACES) >= 500
+    without = sum(isinstance(name, UNHASHABLE) for name in VALUES)
+    assert (len(TEXTS) + len(VALUES)) * len(PLACES) - without == 1_123
 
 
 @pytest.mark.parametrize("pair", on(*PAIRS))
@@ -150,13 +153,12 @@ def test_no_name_leads_out_of_the_prefix(pair: str, place: str, tmp_path: Path) 
 
     refusals = []
     for name in (*TEXTS, *VALUES):
+        if place == "tag" and isinstance(name, UNHASHABLE):
+            continue
         try:
             PLACES[place](watched, name)
         except ExiaError as error:
             refusals.append(str(error))
-        except TypeError:
-            if getattr(name, "__hash__", None) is not None:  # a mapping cannot be the name of a tag at all
-                raise
 
     assert [refusal for refusal in refusals if not refusal.isprintable()] == []
     assert watched.documents

@@ -51,9 +51,9 @@ def format_named(name: str, *, allow_pickle: bool = False) -> Format:
     :raises FormatRefused: it is pickle or one of its kind, and nobody asked
     :raises InvalidInput: there is no such format
     """
-    if name in PICKLE_NAMES and not (allow_pickle and name in PICKLES):
+    if isinstance(name, str) and name in PICKLE_NAMES and not (allow_pickle and name in PICKLES):
         raise pickle_refused(name)
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         raise InvalidInput(f"{name!r} is no model format: expected one of {', '.join(sorted(DEFAULT_FORMATS))}")
     return FORMATS[name]
 
