@@ -23,7 +23,7 @@ with DAG(
     promote = ModelPromoteOperator(
         task_id="promote", reference="{{ ti.xcom_pull(task_ids='write') }}", reason="a file from elsewhere"
     )
-    read = ModelReadOperator(task_id="read", reference="example_rules@champion", folder="/tmp/example_rules")  # noqa: S108
+    read = ModelReadOperator(task_id="read", reference="example_rules@champion", folder="/tmp/example_rules")  # noqa: S108 - a folder that every machine has
     write >> promote >> read
 
 with DAG(dag_id="example_rollback", schedule=None, tags=["exia", "example"]) as example_rollback:

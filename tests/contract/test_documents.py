@@ -340,7 +340,7 @@ def test_threads_may_share_a_store_from_its_first_call_on(shared_documents: Open
         try:
             start.wait(30)
             store.insert(SHELF, item(f"n{index:02}"))
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is looked at below
             failures.append(error)
 
     interval = sys.getswitchinterval()

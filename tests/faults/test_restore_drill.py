@@ -59,7 +59,7 @@ class Writing:
                     self.acknowledged.append(version.number)
                     if len(self.acknowledged) >= BEFORE:
                         self._enough.set()
-        except BaseException as error:
+        except BaseException as error:  # the thread that waits raises it
             self.errors.append(error)
             self._enough.set()
 

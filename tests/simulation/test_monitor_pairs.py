@@ -42,7 +42,7 @@ def _check(scenario: Scenario) -> None:
         assert any(kinds[actor] in ("done", "refused") for kinds in report.endings), report.endings
 
 
-def _draw(scenario: Scenario, seeds: range) -> None:
+def _check_drawn(scenario: Scenario, seeds: range) -> None:
     for seed in seeds:
         if finding := at_random(scenario, seed):
             pytest.fail(finding.text(f"python -m tests.simulation --pair '{scenario.name}' --seed {seed}"))
@@ -68,20 +68,20 @@ def test_every_way_with_faults(scenario: Scenario) -> None:
 def test_every_way_without_faults(scenario: Scenario) -> None:
     """The long ones, first undisturbed, then a sample of what may go wrong."""
     _check(_without_faults(scenario))
-    _draw(scenario, range(150))
+    _check_drawn(scenario, range(150))
 
 
 @pytest.mark.parametrize("scenario", _named(GROUPS_OF_TWO_RUNS))
 def test_every_way_of_two_runs_and_a_deletion(scenario: Scenario) -> None:
     """Evaluations, two runs of one episode, the deletion of the first run's row: every order, then samples."""
     _check(_without_faults(scenario))
-    _draw(scenario, range(300))
+    _check_drawn(scenario, range(300))
 
 
 @pytest.mark.parametrize("scenario", _named(MONITOR_CROWDS))
 def test_random_ways_of_a_crowd(scenario: Scenario) -> None:
     """Three and more actors with up to four faults."""
-    _draw(scenario, range(300))
+    _check_drawn(scenario, range(300))
 
 
 @pytest.mark.full
@@ -96,4 +96,4 @@ def test_every_way_with_faults_of_the_long_ones(scenario: Scenario) -> None:
 @pytest.mark.parametrize("scenario", _named(MONITOR_CROWDS))
 def test_many_random_ways_of_a_crowd(scenario: Scenario) -> None:
     """As above, longer."""
-    _draw(scenario, range(300, 10_000))
+    _check_drawn(scenario, range(300, 10_000))

@@ -63,20 +63,20 @@ def test_every_way_with_faults(scenario: Scenario) -> None:
 def test_every_way_without_faults(scenario: Scenario) -> None:
     """The long ones, first undisturbed, then a sample of what may go wrong."""
     _check(replace(scenario, rules=Rules(faults=0)))
-    _draw(scenario, range(150))
+    _check_drawn(scenario, range(150))
 
 
 @pytest.mark.parametrize("scenario", _named((*COLLECTIONS, *INLINE_COLLECTIONS, *SHORT_GROUPS)))
 def test_a_collector_meets_others_in_every_way_without_faults(scenario: Scenario) -> None:
     """Its own deletes are requests like others; with faults a sample, the rest in the long run."""
     _check(replace(scenario, rules=replace(scenario.rules, faults=0)))
-    _draw(scenario, range(150))
+    _check_drawn(scenario, range(150))
 
 
 @pytest.mark.parametrize("scenario", _named(LONG_GROUPS))
 def test_random_ways_of_a_collector_among_others(scenario: Scenario) -> None:
     """A sample of the orders, and of what a fault does in them."""
-    _draw(replace(scenario, rules=Rules()), range(150))
+    _check_drawn(replace(scenario, rules=Rules()), range(150))
 
 
 @pytest.mark.full
@@ -116,17 +116,17 @@ def test_every_way_with_faults_of_the_long_ones(scenario: Scenario) -> None:
 @pytest.mark.parametrize("scenario", _named(CROWDS))
 def test_random_ways_of_a_crowd(scenario: Scenario) -> None:
     """Three and more actors with up to four faults."""
-    _draw(scenario, range(300))
+    _check_drawn(scenario, range(300))
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("scenario", _named(CROWDS))
 def test_many_random_ways_of_a_crowd(scenario: Scenario) -> None:
     """As above, longer."""
-    _draw(scenario, range(300, 10_000))
+    _check_drawn(scenario, range(300, 10_000))
 
 
-def _draw(scenario: Scenario, seeds: range) -> None:
+def _check_drawn(scenario: Scenario, seeds: range) -> None:
     for seed in seeds:
         if finding := at_random(scenario, seed):
             pytest.fail(finding.text(f"python -m tests.simulation --pair '{scenario.name}' --seed {seed}"))

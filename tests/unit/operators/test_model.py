@@ -125,7 +125,7 @@ def test_an_inline_value_is_rendered(library: ModelLibrary) -> None:
     operator = ModelWriteOperator(task_id="write", model="delay", inline={"limit": "{{ limit }}"}, format="json")
     context = context_of("write")
 
-    operator.render_template_fields({**context, "limit": 15})  # type: ignore[arg-type, typeddict-unknown-key]
+    operator.render_template_fields({**context, "limit": 15})
     operator.execute(context)
 
     assert library.read_inline("delay/1") == {"limit": "15"}

@@ -91,14 +91,14 @@ def evaluate(runs: dict[str, str] | None = None) -> dict[str, Any] | None:
     return operator.execute(context_with(runs))
 
 
-def test_a_value_is_recorded_for_the_live_version_and_the_time_of_the_run(published: ModelLibrary) -> None:  # noqa: ARG001
+def test_a_value_is_recorded_for_the_live_version_and_the_time_of_the_run(published: ModelLibrary) -> None:
     assert record("0.5", samples="70") == 0.5
 
     (point,) = MonitorHook().points.since("delay", "loss", None)
     assert (point.version, point.event_time, point.samples, point.source) == (1, NOON, 70, "delay.record")
 
 
-def test_a_value_may_be_about_another_version_and_time(published: ModelLibrary) -> None:  # noqa: ARG001
+def test_a_value_may_be_about_another_version_and_time(published: ModelLibrary) -> None:
     record(0.5, measured_at="2026-02-01T00:00:00+01:00", reference="delay/2")
 
     (point,) = MonitorHook().points.since("delay", "loss", None)
@@ -106,13 +106,13 @@ def test_a_value_may_be_about_another_version_and_time(published: ModelLibrary) 
 
 
 @pytest.mark.parametrize("value", [math.nan, "nan", None, "", "n/a"])
-def test_what_is_no_number_is_recorded_as_a_gap(published: ModelLibrary, value: Any) -> None:  # noqa: ARG001
+def test_what_is_no_number_is_recorded_as_a_gap(published: ModelLibrary, value: Any) -> None:
     assert record(value) is None
 
     assert [point.value for point in MonitorHook().points.since("delay", "loss", None)] == [None]
 
 
-def test_an_evaluation_hands_on_an_episode_until_its_run_is_there(published: ModelLibrary) -> None:  # noqa: ARG001
+def test_an_evaluation_hands_on_an_episode_until_its_run_is_there(published: ModelLibrary) -> None:
     record(0.5)
 
     assert evaluate() == WORK
@@ -167,7 +167,7 @@ def test_the_alias_is_read_with_the_kind_and_the_reason_of_its_last_move(publish
     assert (back.since, back.promoted, back.stack, back.reason) == (3, False, (1,), "worse")
 
 
-def test_an_alias_that_was_never_moved_has_a_position_too(library: ModelLibrary) -> None:  # noqa: ARG001
+def test_an_alias_that_was_never_moved_has_a_position_too(library: ModelLibrary) -> None:
     operator = MonitorEvaluateOperator(
         task_id="evaluate", model="delay", monitor="loss", policy=POLICY, retrain="delay_train"
     )
@@ -177,7 +177,7 @@ def test_an_alias_that_was_never_moved_has_a_position_too(library: ModelLibrary)
     assert (position.since, position.promoted, position.stack) == (0, False, ())
 
 
-def test_a_trigger_names_the_run_and_carries_a_new_ticket_each_time(library: ModelLibrary) -> None:  # noqa: ARG001
+def test_a_trigger_names_the_run_and_carries_a_new_ticket_each_time(library: ModelLibrary) -> None:
     tickets = []
     for _ in range(2):
         with pytest.raises(DagRunTriggerException) as triggered:
@@ -204,7 +204,7 @@ def test_what_no_evaluation_handed_on_triggers_nothing(work: Any) -> None:
         RetrainOperator(task_id="retrain", work=work, retrain="delay_train").execute(context_of("retrain"))
 
 
-def test_accepting_gives_the_event_time_of_the_episode(published: ModelLibrary) -> None:  # noqa: ARG001
+def test_accepting_gives_the_event_time_of_the_episode(published: ModelLibrary) -> None:
     record(0.5)
     evaluate()
     conf = {"monitor": "loss", "episode": 1, "ticket": "mine"}
@@ -216,11 +216,11 @@ def test_accepting_gives_the_event_time_of_the_episode(published: ModelLibrary) 
         accept.execute(context_with(conf=conf | {"ticket": "another"}))
 
 
-def test_a_run_outside_any_episode_passes(library: ModelLibrary) -> None:  # noqa: ARG001
+def test_a_run_outside_any_episode_passes(library: ModelLibrary) -> None:
     assert RetrainAcceptOperator(task_id="accept", model="delay").execute(context_with()) == NOON.isoformat()
 
 
-def test_event_time_of_an_evaluation_is_that_of_its_run(published: ModelLibrary) -> None:  # noqa: ARG001
+def test_event_time_of_an_evaluation_is_that_of_its_run(published: ModelLibrary) -> None:
     record(0.1, measured_at=(NOON + timedelta(hours=1)).isoformat())  # the run's future
 
     evaluate()
