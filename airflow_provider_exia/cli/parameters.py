@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from airflow_provider_exia.cli.connections import reading_connection
 from airflow_provider_exia.cli.output import Column, json_option, print_json, print_table, time_text
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.task_identity import login_name
@@ -154,20 +152,10 @@ def open_parameters(connection: str, environment: str | None = None) -> Paramete
     :param environment: where writes go and reads look first; None: the connection's
     :raises InvalidInput: the connection cannot be used
     """
-    # Airflow reads connections from its database only in a process that says it is no task; 'airflow' itself does so.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    with contextlib.redirect_stdout(sys.stderr):  # standard output belongs to the command's own answer
-        from airflow.sdk.exceptions import AirflowException
-
+    with reading_connection(connection):
         from airflow_provider_exia.hooks.consul import ConsulParamHook
 
-        try:
-            return ConsulParamHook(connection, environment=environment).store
-        except AirflowException as error:
-            raise InvalidInput(
-                f"the Airflow connection {connection!r} cannot be used: {error}; 'airflow connections list' shows "
-                "those there"
-            ) from error
+        return ConsulParamHook(connection, environment=environment).store
 
 
 def _json(text: str) -> Any:

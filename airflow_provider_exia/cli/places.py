@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from airflow_provider_exia.cli.connections import reading_connection
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.embedded import airflow_home, embedded_locations
 
@@ -204,17 +203,7 @@ def _without_password(url: str) -> str:
 
 
 def _open_connection(connection: str) -> ModelLibrary:
-    # Airflow reads connections from its database only in a process that says it is no task; 'airflow' itself does so.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    with contextlib.redirect_stdout(sys.stderr):  # standard output belongs to the command's own answer
-        from airflow.sdk.exceptions import AirflowException
-
+    with reading_connection(connection):
         from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 
-        try:
-            return ModelLibraryHook(exia_conn_id=connection).library
-        except AirflowException as error:
-            raise InvalidInput(
-                f"the Airflow connection {connection!r} cannot be used: {error}; 'airflow connections list' shows "
-                "those there"
-            ) from error
+        return ModelLibraryHook(exia_conn_id=connection).library
