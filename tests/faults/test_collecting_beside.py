@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -131,9 +132,11 @@ def test_a_promotion_beside_a_retirement_and_a_collector_never_leaves_an_alias_w
             work = f"work-{number}"
             version = mine.publish(MODEL, source_files(place.folder, work), format="json", work=work)
             ahead.resources = replace(ahead.resources, clock=FastClock(number))
-            promoted, retired, collected = threads.map(
-                race, (promoting, retiring, collecting), (mine, theirs, ahead), [version.reference] * 3
-            )
+            actors = deque([(promoting, mine), (retiring, theirs), (collecting, ahead)])
+            actors.rotate(number)  # who comes last to the barrier goes on first: each has its turn
+            acts = [act for act, _ in actors]
+            told = dict(zip(acts, threads.map(race, *zip(*actors, strict=True), [version.reference] * 3), strict=True))
+            promoted, retired, collected = told[promoting], told[retiring], told[collecting]
 
             assert sorted((promoted, retired)) == ["done", "refused"]
             loaded, live = mine.load_version(f"{MODEL}@champion")
