@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class LookingSensor(BaseSensorOperator):
     """Waits until what its trigger looks for is there.
 
-    :param deferrable: wait in the triggerer (the default), else in the mode ``poke`` or ``reschedule``
+    :param deferrable: wait in the triggerer (the default), else in the mode ``poke`` or ``reschedule``; the latter
+        needs a ``poke_interval`` of several seconds, as Airflow takes a sensor for killed that is due again before the
+        scheduler has seen its last look end
     """
 
     def __init__(self, *, deferrable: bool = True, **kwargs: Any) -> None:

@@ -26,10 +26,11 @@ WAITING_DAG = """
 
     from airflow_provider_exia.sensors.model import ModelAliasSensor
 
+    # A sensor that is due again before the scheduler saw its last look end is taken by Airflow for one that was killed.
     WAYS = {
-        "poke": {"deferrable": False, "mode": "poke"},
-        "reschedule": {"deferrable": False, "mode": "reschedule"},
-        "deferred": {"deferrable": True},
+        "poke": {"deferrable": False, "mode": "poke", "poke_interval": 0.5},
+        "reschedule": {"deferrable": False, "mode": "reschedule", "poke_interval": 5},
+        "deferred": {"deferrable": True, "poke_interval": 0.5},
     }
 
 
@@ -40,7 +41,6 @@ WAITING_DAG = """
                 task_id=name,
                 model="awaited",
                 other_than="{{ dag_run.conf['known'] }}",
-                poke_interval=0.5,
                 timeout=120,
                 **way,
             )

@@ -32,10 +32,11 @@ DAGS = """
     from airflow_provider_exia.sensors.parameters import ParameterChangeSensor
     from airflow_provider_exia.triggers.parameters import ParameterChangeEventTrigger
 
+    # A sensor that is due again before the scheduler saw its last look end is taken by Airflow for one that was killed.
     WAYS = {
-        "poke": {"deferrable": False, "mode": "poke"},
-        "reschedule": {"deferrable": False, "mode": "reschedule"},
-        "deferred": {"deferrable": True},
+        "poke": {"deferrable": False, "mode": "poke", "poke_interval": 0.5},
+        "reschedule": {"deferrable": False, "mode": "reschedule", "poke_interval": 5},
+        "deferred": {"deferrable": True, "poke_interval": 0.5},
     }
     CHANGED = Asset(
         "net_settings", watchers=[AssetWatcher(name="consul", trigger=ParameterChangeEventTrigger(name="net"))]
@@ -60,7 +61,6 @@ DAGS = """
                 task_id=name,
                 name="limits",
                 known="{{ dag_run.conf['known'] | tojson }}",
-                poke_interval=0.5,
                 timeout=120,
                 **way,
             )
