@@ -52,7 +52,8 @@ _EXIA: dict[str, Any] = {
         },
         "max_bytes": {
             "label": "Maximum size",
-            "description": "Largest version that is fetched, in bytes; empty: no limit",
+            "description": "Largest version that is fetched, and most that a skops archive in it unpacks to, in bytes; "
+            "empty: no limit",
             "schema": {"type": ["integer", "null"], "minimum": 1},
         },
         "refuse_other_major": {

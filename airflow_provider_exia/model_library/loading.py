@@ -43,7 +43,7 @@ class LoadPolicy:
     :param formats: names of the formats that may be read
     :param trusted_types: types beyond the library's own list that may be built
     :param importable: packages whose code may be imported where a model is a reference to code
-    :param max_bytes: largest version that is fetched; None for no limit
+    :param max_bytes: largest version that is fetched, and most that an archive in it unpacks to; None for no limit
     :param refuse_other_major: refuse instead of warn when the library's major version differs from the training's
     :param allow_pickle: read pickle and joblib files too, which run code, if a configured key has signed the version
     :param cache: keeps fetched files for the next load; None for no cache
@@ -60,7 +60,12 @@ class LoadPolicy:
     @property
     def trust(self) -> Trust:
         """What a loader may build or import."""
-        return Trust(types=self.trusted_types, importable=self.importable, refuse_other_major=self.refuse_other_major)
+        return Trust(
+            types=self.trusted_types,
+            importable=self.importable,
+            refuse_other_major=self.refuse_other_major,
+            max_bytes=self.max_bytes,
+        )
 
 
 def fetch(resources: Resources, resolve: Callable[[], Version], folder: Path, policy: LoadPolicy) -> Version:

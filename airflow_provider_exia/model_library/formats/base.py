@@ -21,11 +21,13 @@ class Trust:
     :param types: names of types beyond the library's own list
     :param importable: packages whose code may be imported
     :param refuse_other_major: refuse instead of warn when code has another major version than was recorded
+    :param max_bytes: most that an archive may unpack to; None for no limit
     """
 
     types: tuple[str, ...] = ()
     importable: tuple[str, ...] = ()
     refuse_other_major: bool = False
+    max_bytes: int | None = None
 
 
 class Format(Protocol):
@@ -60,7 +62,7 @@ class Format(Protocol):
 
         :param trust: what may be built or imported
         :raises WrongFormat: the file is of another format
-        :raises FormatRefused: it needs what nobody trusts here
+        :raises FormatRefused: it needs what nobody trusts here, or unpacks to more than is allowed
         """
 
 

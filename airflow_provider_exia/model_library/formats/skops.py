@@ -48,6 +48,7 @@ class SkopsFormat:
     def load(self, path: Path, *, trust: Trust) -> Any:
         """Read a scikit-learn model, building only known types and those on the operator's list."""
         skops = import_library("skops.io", extra="sklearn", purpose="reading a skops file")
+        _check_unpacked_size(path, trust.max_bytes)
         try:
             unknown = sorted(set(skops.get_untrusted_types(file=path)) - set(trust.types))
         except Exception as error:  # whatever skops stumbles over in a file that it did not write
@@ -62,6 +63,22 @@ class SkopsFormat:
             return skops.load(path, trusted=list(trust.types))
         except Exception as error:  # the types are known, and what is built of them can still be anything
             raise _wrong(path, error) from error
+
+
+def _check_unpacked_size(path: Path, max_bytes: int | None) -> None:
+    """Refuse what unpacks to too much; zipfile gives out no more of an entry than the archive's directory says."""
+    if max_bytes is None:
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except Exception as error:  # for damaged archives zipfile raises much more than BadZipFile
+        raise _wrong(path, error) from error
+    if size > max_bytes:
+        raise FormatRefused(
+            f"{path.name} unpacks to {size} bytes, more than the {max_bytes} allowed here: see 'max_bytes' of the "
+            "connection or operator"
+        )
 
 
 def _wrong(path: Path, error: Exception) -> WrongFormat:

@@ -23,9 +23,9 @@ from airflow_provider_exia.model_library.formats import DEFAULT_FORMATS, FORMATS
 SAME_FOLDER = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def archive(**members: str) -> bytes:
+def archive(*, compression: int = zipfile.ZIP_STORED, **members: str) -> bytes:
     written = io.BytesIO()
-    with zipfile.ZipFile(written, "w") as made:
+    with zipfile.ZipFile(written, "w", compression) as made:
         for name, content in members.items():
             made.writestr(name.replace("__", "."), content)
     return written.getvalue()
@@ -205,6 +205,29 @@ def test_an_untrusted_type_is_named_and_never_built(
 
     assert built == []
     assert format_named("skops").load(path, trust=Trust(types=(name,))).extra.value == 7
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = tmp_path / "model.skops", []
+    path.write_bytes(archive(compression=zipfile.ZIP_DEFLATED, schema__json="{}", zeros="0" * 1_000_000))
+    assert path.stat().st_size < 2_000
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *asked, **_: opened.append(asked))
+
+    with pytest.raises(FormatRefused, match=r"model\.skops unpacks to 1000002 bytes, more than the 1000001 allowed"):
+        format_named("skops").load(path, trust=Trust(max_bytes=1_000_001))
+
+    assert opened == []
+
+
+def test_a_model_as_large_as_is_allowed_is_read(tmp_path: Path, fitted: Any) -> None:
+    path = tmp_path / "model.skops"
+    format_named("skops").save(fitted, path)
+
+    loaded = format_named("skops").load(path, trust=Trust(max_bytes=path.stat().st_size))
+
+    assert loaded.predict([[0.0]]).tolist() == [0]
 
 
 def test_a_model_that_skops_cannot_write_is_refused_with_its_type(tmp_path: Path) -> None:

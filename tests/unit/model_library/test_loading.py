@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -450,3 +451,13 @@ def test_a_link_in_the_folder_is_replaced_and_not_followed(
 
     assert precious.read_text() == "keep me"
     assert json.loads((tmp_path / "out" / "model.json").read_text()) == VALUE
+
+
+def test_an_archive_that_unpacks_to_more_than_allowed_is_refused(library: ModelLibrary, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "model.skops", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", " " * 1_000_000)
+    library.publish("delay", tmp_path / "model.skops", format="skops", work="one")
+    limited = ModelLibrary(library.resources, policy=LoadPolicy(max_bytes=10_000))
+
+    with pytest.raises(FormatRefused, match="unpacks to 1000000 bytes, more than the 10000 allowed here"):
+        limited.load("delay/1")
