@@ -28,6 +28,7 @@ def promote_if_better(
     alias: str = "champion",
     exia_conn_id: str = "exia_default",
     trusted_types: Collection[str] = (),
+    allow_pickle: bool = False,
     group_id: str = "promote_if_better",
 ) -> TaskGroup:
     """Judge a newly trained version against the champion and promote it only if it is better.
@@ -41,6 +42,7 @@ def promote_if_better(
     :param alias: the alias that the challenger wants
     :param exia_conn_id: a connection of the type ``exia``
     :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    :param allow_pickle: read pickle and joblib files too, which run code, where a configured key has signed the version
     :param group_id: of the task group
     :returns: the task group
     """
@@ -50,7 +52,8 @@ def promote_if_better(
     from airflow_provider_exia.operators.model_gate import ModelGateOperator
 
     shared: dict[str, Any] = {"exia_conn_id": exia_conn_id, "alias": alias}
-    scoring: dict[str, Any] = {"score": score, "policy": policy, "trusted_types": tuple(sorted(trusted_types))}
+    loading: dict[str, Any] = {"trusted_types": tuple(sorted(trusted_types)), "allow_pickle": allow_pickle}
+    scoring: dict[str, Any] = {"score": score, "policy": policy, **loading}
     with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
         if _is_one_for_each(challenger, group):
             gate = ModelGateOperator.partial(task_id="gate", **scoring, **shared).expand(challenger=challenger)
@@ -74,6 +77,7 @@ def watch(
     shadow: bool = False,
     exia_conn_id: str = "exia_default",
     trusted_types: Collection[str] = (),
+    allow_pickle: bool = False,
     group_id: str = "watch",
 ) -> TaskGroup:
     """Watch a model: score it, decide what the scores mean, and trigger a training run when it is bad.
@@ -92,6 +96,7 @@ def watch(
     :param shadow: decide and record, never act
     :param exia_conn_id: a connection of the type ``exia``
     :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    :param allow_pickle: read pickle and joblib files too, which run code, where a configured key has signed the version
     :param group_id: of the task group
     :returns: the task group
     """
@@ -111,7 +116,12 @@ def watch(
     }
     with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
         scored = ModelScoreOperator(
-            task_id="score", score=score, data=data, trusted_types=tuple(sorted(trusted_types)), **watched
+            task_id="score",
+            score=score,
+            data=data,
+            trusted_types=tuple(sorted(trusted_types)),
+            allow_pickle=allow_pickle,
+            **watched,
         )
         # Where nothing could be scored, the evaluation has all the more to say: silence is an alarm.
         evaluated = MonitorEvaluateOperator(

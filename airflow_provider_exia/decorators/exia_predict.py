@@ -29,7 +29,7 @@ def exia_predict_task(python_callable: Callable[..., Any] | None = None, **keywo
     The task's value is what the function returns: a path or URI, not the data itself.
 
     :param keywords: arguments of :class:`~airflow_provider_exia.operators.model_predict.ModelPredictOperator`
-        (``model``, ``exia_conn_id``, ``trusted_types``) and of any operator
+        (``model``, ``exia_conn_id``, ``trusted_types``, ``allow_pickle``) and of any operator
     """
     refuse_arguments(keywords, ("predict", "data", "parameters"), decorator=_NAME)
 

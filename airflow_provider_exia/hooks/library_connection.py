@@ -46,12 +46,18 @@ Lookup: TypeAlias = Callable[[str], "Connection"]
 
 
 def open_connected(
-    connection: Connection | None, lookup: Lookup, *, trusted_types: tuple[str, ...] = (), by: Actor | None = None
+    connection: Connection | None,
+    lookup: Lookup,
+    *,
+    trusted_types: tuple[str, ...] = (),
+    allow_pickle: bool = False,
+    by: Actor | None = None,
 ) -> ModelLibrary:
     """Return the library that a connection names; without a connection the embedded one.
 
     :param lookup: gives the connections that this one names
     :param trusted_types: types that a model file may hold beyond the connection's
+    :param allow_pickle: read pickle and joblib files too, which run code, where a configured key has signed the version
     :param by: who acts, where a call does not say so itself
     :raises InvalidInput: the connection, or one that it names, cannot be used
     """
@@ -61,7 +67,7 @@ def open_connected(
     policy = _policy(fields)
     return ModelLibrary(
         _resources(fields, lookup),
-        policy=replace(policy, trusted_types=(*policy.trusted_types, *trusted_types)),
+        policy=replace(policy, trusted_types=(*policy.trusted_types, *trusted_types), allow_pickle=allow_pickle),
         by=by,
         protected=_protected(fields),
     )

@@ -26,6 +26,7 @@ class ModelLibraryHook(BaseHook):
 
     :param exia_conn_id: a connection of the type ``exia``
     :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    :param allow_pickle: read pickle and joblib files too, which run code, where a configured key has signed the version
     """
 
     conn_name_attr = "exia_conn_id"
@@ -33,11 +34,18 @@ class ModelLibraryHook(BaseHook):
     conn_type = CONN_TYPE
     hook_name = "Exia model library"
 
-    def __init__(self, exia_conn_id: str = default_conn_name, *, trusted_types: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        exia_conn_id: str = default_conn_name,
+        *,
+        trusted_types: tuple[str, ...] = (),
+        allow_pickle: bool = False,
+    ) -> None:
         super().__init__()
         self.exia_conn_id = exia_conn_id
         self._prepared: dict[str, Connection | None] = {}
         self.trusted_types = trusted_types
+        self.allow_pickle = allow_pickle
 
     @cached_property
     def library(self) -> ModelLibrary:
@@ -45,7 +53,13 @@ class ModelLibraryHook(BaseHook):
 
         :raises InvalidInput: the connection, or one that it names, does not exist or cannot be understood
         """
-        return open_connected(self._connection(), self._named, trusted_types=self.trusted_types, by=_running_task())
+        return open_connected(
+            self._connection(),
+            self._named,
+            trusted_types=self.trusted_types,
+            allow_pickle=self.allow_pickle,
+            by=_running_task(),
+        )
 
     @cached_property
     def decisions(self) -> DecisionLog:

@@ -36,6 +36,7 @@ class ExiaOperator(BaseOperator):
     :param exia_conn_id: a connection of the type ``exia``; where it does not exist the library lies below
         ``$AIRFLOW_HOME/exia``
     :param trusted_types: types that a model file may hold beyond its library's own list and the connection's
+    :param allow_pickle: read pickle and joblib files too, which run code, where a configured key has signed the version
     :param retry_policy: which errors are retried; default: those after which it is not known what was done
     """
 
@@ -48,6 +49,7 @@ class ExiaOperator(BaseOperator):
         *,
         exia_conn_id: str = ModelLibraryHook.default_conn_name,
         trusted_types: Sequence[str] = (),
+        allow_pickle: bool = False,
         retry_policy: RetryPolicy | None = RETRY_POLICY,  # Airflow reads the default here for mapped tasks
         **kwargs: Any,
     ) -> None:
@@ -56,11 +58,12 @@ class ExiaOperator(BaseOperator):
             self.add_outlets([MODEL_EVENTS])
         self.exia_conn_id = exia_conn_id
         self.trusted_types = tuple(trusted_types)
+        self.allow_pickle = allow_pickle
 
     @cached_property
     def hook(self) -> ModelLibraryHook:
         """The hook, which opens the library at its first use."""
-        return ModelLibraryHook(self.exia_conn_id, trusted_types=self.trusted_types)
+        return ModelLibraryHook(self.exia_conn_id, trusted_types=self.trusted_types, allow_pickle=self.allow_pickle)
 
     @property
     def library(self) -> ModelLibrary:

@@ -1,4 +1,4 @@
-"""``promote_if_better`` is a group of two ordinary tasks, in whatever way the challenger comes about."""
+"""``promote_if_better`` and ``watch`` are groups of ordinary tasks, in whatever way the challenger comes about."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow.sdk import DAG, TaskGroup, XComArg, task, task_group
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 import airflow_provider_exia.loop
-from airflow_provider_exia.loop import Policy, Scores, TrainedModel, TrainingContext, promote_if_better
+from airflow_provider_exia.loop import Policy, Scores, TrainedModel, TrainingContext, promote_if_better, watch
 from airflow_provider_exia.operators.model import ModelPromoteOperator
 from airflow_provider_exia.operators.model_gate import ModelGateOperator
 
@@ -31,14 +31,21 @@ def train(context: TrainingContext, depth: int = 3) -> TrainedModel:
 def test_the_group_judges_then_promotes() -> None:
     with DAG("delay", schedule=None) as dag:
         group = promote_if_better(
-            train(), score=score, policy=POLICY, alias="shadow", exia_conn_id="other", trusted_types=["a.B"]
+            train(),
+            score=score,
+            policy=POLICY,
+            alias="shadow",
+            exia_conn_id="other",
+            trusted_types=["a.B"],
+            allow_pickle=True,
         )
 
     gate, promote = dag.get_task("promote_if_better.gate"), dag.get_task("promote_if_better.promote")
     assert isinstance(group, TaskGroup)
     assert isinstance(gate, ModelGateOperator)
     assert isinstance(promote, ModelPromoteOperator)
-    assert (gate.score, gate.policy, gate.alias, gate.trusted_types) == (score, POLICY, "shadow", ("a.B",))
+    assert (gate.score, gate.policy, gate.alias) == (score, POLICY, "shadow")
+    assert (gate.trusted_types, gate.allow_pickle) == (("a.B",), True)
     assert (promote.alias, gate.exia_conn_id, promote.exia_conn_id) == ("shadow", "other", "other")
     assert (gate.upstream_task_ids, promote.upstream_task_ids) == ({"train"}, {gate.task_id})
 
@@ -94,6 +101,22 @@ def test_the_versions_of_a_mapped_group_are_each_judged() -> None:
         promote_if_better(one_model.expand(depth=[1, 2]), score=score, policy=POLICY)
 
     assert isinstance(dag.get_task("promote_if_better.gate"), MappedOperator)
+
+
+def test_what_may_be_loaded_goes_to_the_task_that_scores() -> None:
+    with DAG("delay", schedule=None) as dag:
+        watch(
+            "delay",
+            score=score,
+            data="week.json",
+            policy=Policy(metric="brier", enter=0.2),
+            retrain="train_delay",
+            trusted_types=["a.B"],
+            allow_pickle=True,
+        )
+
+    scored = dag.get_task("watch.score")
+    assert (scored.trusted_types, scored.allow_pickle) == (("a.B",), True)
 
 
 def test_every_name_that_is_offered_exists() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
 from airflow_provider_exia.model_library.exceptions import FormatRefused
 from airflow_provider_exia.model_library.formats import DEFAULT_FORMATS
+from airflow_provider_exia.model_library.signing import generate_key
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
@@ -24,10 +26,11 @@ Connect = Callable[..., None]
 def connect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Connect:
     """Set the fields of the default connection; stores in the test's folder unless it says otherwise."""
 
-    def connect(**fields: Any) -> None:
+    def connect(*, password: str | None = None, **fields: Any) -> None:
         stores = {"documents": f"sqlite:///{tmp_path}/library.db", "blobs": f"file://{tmp_path}/blobs"}
         extra = {name: value for name, value in {**stores, **fields}.items() if value is not None}
-        monkeypatch.setenv("AIRFLOW_CONN_EXIA_DEFAULT", json.dumps({"conn_type": "exia", "extra": extra}))
+        connection = {"conn_type": "exia", "password": password, "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_EXIA_DEFAULT", json.dumps(connection))
 
     return connect
 
@@ -143,6 +146,20 @@ def test_types_may_be_trusted_by_connection_and_task(connect: Connect, words: An
     policy = ModelLibraryHook(trusted_types=("e.F",)).library.policy
 
     assert policy.trusted_types == ("a.B", "c.D", "e.F")
+
+
+def test_a_signed_pickle_is_read_only_by_who_asks_for_it(connect: Connect, tmp_path: Path) -> None:
+    connect(password=generate_key("hmac")[0])
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps([1, 2]))
+    library = ModelLibraryHook().library
+    reference = library.publish("delay", tmp_path / "model.pkl", format="pickle", work="one").reference
+
+    with pytest.raises(FormatRefused, match="is a pickle file, and only"):
+        library.load(reference)
+    assert ModelLibraryHook(allow_pickle=True).library.load(reference) == [1, 2]
+    connect()
+    with pytest.raises(FormatRefused, match="no configured key says whose"):
+        ModelLibraryHook(allow_pickle=True).library.load(reference)
 
 
 @pytest.mark.parametrize(

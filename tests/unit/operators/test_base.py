@@ -69,6 +69,8 @@ def test_mapped_tasks_keep_the_policy_too(
 
 def test_what_a_task_may_trust_goes_to_its_hook() -> None:
     operator = ModelReadOperator(task_id="read", reference="delay", exia_conn_id="other", trusted_types=["a.B"])
+    unwise = ModelReadOperator(task_id="read_any", reference="delay", allow_pickle=True)
 
     assert (operator.hook.exia_conn_id, operator.hook.trusted_types) == ("other", ("a.B",))
+    assert (operator.hook.allow_pickle, unwise.hook.allow_pickle) == (False, True)
     assert operator.hook is operator.hook
