@@ -158,11 +158,12 @@ def test_a_process_that_fails_is_named_with_the_end_of_its_log(folder: Path, tmp
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_a_start_that_is_broken_off_leaves_no_process(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
     program = f"""
+        import signal
         from pathlib import Path
         from airflow_provider_exia.demo.airflow_processes import running_airflow
 
         with running_airflow(Path({str(tmp_path)!r}), dags_folder=Path({str(folder / "dags")!r}), progress=print):
-            print("started")
+            signal.pause()  # the start may have come to its end before the signal comes
     """
     command = [sys.executable, "-u", "-c", dedent(program)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy()) as driver:
