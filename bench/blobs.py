@@ -5,7 +5,8 @@ written). Raw is ``fput_object``, which over plain HTTP hashes each part for its
 to a file: once with the SHA-256 of what came, as a careful reader writes it, and once without, which verifies nothing.
 All are on one server and take turns, the file is in the page cache for all, and what is read first after the writes is
 read once more, unmeasured. ``python -m bench.blobs [--mebibytes 1024] [--rounds 6]``; the last line is ``blobs: <the
-slower of the two, as a share of raw with its SHA-256> x``.
+slower of the two, as a share of raw with its SHA-256> x``. The table also says what each cost this process and the
+server in CPU time, of which two cores have two seconds in each.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+import psutil
 from minio import Minio
 
 from airflow_provider_exia.model_library.library import ModelLibrary, open_library
@@ -40,11 +43,26 @@ RAW_PUT, PUBLISH = "raw put", "publish"
 RAW_GET, BLIND_GET, LOAD = "raw get", "raw get, no SHA-256", "load"
 
 
-def seconds(call: Callable[[], object]) -> float:
+@dataclass(frozen=True)
+class Cost:
+    """What a call took: seconds by the clock, and of CPU time in this process and in the server."""
+
+    seconds: float
+    here: float
+    server: float
+
+
+def cost_of(call: Callable[[], object]) -> Cost:
     os.sync()  # nobody pays for what another left to be written
-    begun = time.perf_counter()
+    begun, here, server = time.perf_counter(), time.process_time(), server_cpu_seconds()
     call()
-    return time.perf_counter() - begun
+    return Cost(time.perf_counter() - begun, time.process_time() - here, server_cpu_seconds() - server)
+
+
+def server_cpu_seconds() -> float:
+    """Return the CPU time of all processes that this one started: the server and what guards it."""
+    times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return sum(each.user + each.system for each in times)
 
 
 def rotated(names: Iterable[str], by: int) -> list[str]:
@@ -112,14 +130,14 @@ def measure(server: S3Server, folder: Path, *, mebibytes: int, rounds: int) -> f
         BLIND_GET: lambda _round: read_raw(raw, bucket, folder / "raw.bin", hashed=False),
         LOAD: lambda _round: library.fetch(f"{MODEL}@latest", folder / "fetched"),
     }
-    taken: dict[str, list[float]] = {name: [] for name in (*writes, *reads)}
+    costs: dict[str, list[Cost]] = {name: [] for name in (*writes, *reads)}
     for number in range(rounds):
         for name in rotated(writes, number):
-            taken[name].append(seconds(partial(writes[name], number)))
+            costs[name].append(cost_of(partial(writes[name], number)))
         for place, name in enumerate([BLIND_GET, *rotated(reads, number)]):
-            took = seconds(partial(reads[name], number))
+            cost = cost_of(partial(reads[name], number))
             if place > 0:
-                taken[name].append(took)
+                costs[name].append(cost)
             for left in (folder / "raw.bin", *(folder / "fetched").glob("*")):
                 left.unlink(missing_ok=True)
         for found in client.list_objects(urlsplit(url).path.strip("/"), recursive=True):
@@ -127,10 +145,13 @@ def measure(server: S3Server, folder: Path, *, mebibytes: int, rounds: int) -> f
                 client.remove_object(found.bucket_name, found.object_name or "")  # room on the disk
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         growth = pool.apply(memory_growth, (folder, url, source))
-    medians = {name: statistics.median(values) for name, values in taken.items()}
+    medians = {name: statistics.median(cost.seconds for cost in each) for name, each in costs.items()}
     print(f"{server.name} {server.version}, {mebibytes} MiB, {rounds} rounds, seconds:")
-    for name, values in taken.items():
-        print(f"{name:20} median {medians[name]:6.2f}   {' '.join(f'{value:.2f}' for value in values)}")
+    print(f"{'medians':20} {'clock':>6} {'CPU here':>9} {'CPU server':>11}   clock of each round")
+    for name, each in costs.items():
+        here, there = statistics.median(cost.here for cost in each), statistics.median(cost.server for cost in each)
+        rounds_ = " ".join(f"{cost.seconds:.2f}" for cost in each)
+        print(f"{name:20} {medians[name]:6.2f} {here:9.2f} {there:11.2f}   {rounds_}")
     print(f"memory growth of publishing and loading: {growth:.0f} MiB")
     print(f"load, as a share of raw without its SHA-256: {medians[BLIND_GET] / medians[LOAD]:.2f} x")
     return min(medians[RAW_PUT] / medians[PUBLISH], medians[RAW_GET] / medians[LOAD])
