@@ -52,8 +52,12 @@ def promote_if_better(
     from airflow_provider_exia.operators.model_gate import ModelGateOperator
 
     shared: dict[str, Any] = {"exia_conn_id": exia_conn_id, "alias": alias}
-    loading: dict[str, Any] = {"trusted_types": tuple(sorted(trusted_types)), "allow_pickle": allow_pickle}
-    scoring: dict[str, Any] = {"score": score, "policy": policy, **loading}
+    scoring: dict[str, Any] = {
+        "score": score,
+        "policy": policy,
+        "trusted_types": tuple(sorted(trusted_types)),
+        "allow_pickle": allow_pickle,
+    }
     with TaskGroup(group_id=group_id, add_suffix_on_collision=True) as group:
         if _is_one_for_each(challenger, group):
             gate = ModelGateOperator.partial(task_id="gate", **scoring, **shared).expand(challenger=challenger)

@@ -89,6 +89,15 @@ class ModelLibrary(InlineObjects):
         )
         return publishing.publish(self.resources, publication)
 
+    def check_publishable(self, model: str, *, format: str) -> None:  # noqa: A002 - the field's own word
+        """Refuse what ``publish`` would refuse after the work: a name, a format, or a missing signing key.
+
+        :raises InvalidInput: the name or the format cannot be one
+        :raises FormatRefused: reading the format runs code, and there is no key to sign with
+        :raises SignatureRefused: keys are configured, and none to sign with
+        """
+        publishing.check_publishable(self.resources, model, format)
+
     def find_ready(self, model: str, work: str) -> Version | None:
         """Return the newest READY version of a piece of work, or None: what a retry asks before it works again."""
         return publishing.find_ready(self.resources, model, work)

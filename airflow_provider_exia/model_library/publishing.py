@@ -95,9 +95,7 @@ def publish(resources: Resources, publication: Publication) -> Version:
     :raises VersionCollected: this very publication was retired and collected
     :raises OutcomeUnknown: the stores stopped answering; publish again with the same work
     """
-    check_model_name(publication.model)
-    format_named(publication.format, allow_pickle=True)  # _check_keys asks for the key
-    _check_keys(resources, publication)
+    check_publishable(resources, publication.model, publication.format)
     sources = _check_sources(publication)
     digests = {path: measure(file.source, part_bytes=resources.blobs.part_bytes) for path, file in sources.items()}
     wanted = _describe(resources, publication, sources, digests)
@@ -130,18 +128,25 @@ def find_ready(resources: Resources, model: str, work: str) -> Version | None:
     return next((version for version in versions if version.state is State.READY), None)
 
 
-def _check_keys(resources: Resources, publication: Publication) -> None:
-    """Refuse to publish what could not be loaded with these very keys."""
+def check_publishable(resources: Resources, model: str, format_name: str) -> None:
+    """Refuse a model's name, a format, or what could not be loaded with these very keys: before any work is done.
+
+    :raises InvalidInput: the name or the format cannot be one
+    :raises FormatRefused: reading the format runs code, and there is no key to sign with
+    :raises SignatureRefused: keys are configured, and none to sign with
+    """
+    check_model_name(model)
+    format_named(format_name, allow_pickle=True)  # the key is asked for below
     if resources.keys.signing is not None:
         return
-    if publication.format in PICKLES:
+    if format_name in PICKLES:
         raise FormatRefused(
-            f"a {publication.format} file of {publication.model!r} is refused without a signing key: reading it runs "
+            f"a {format_name} file of {model!r} is refused without a signing key: reading it runs "
             "code, so readers must know whose; configure a key, or use skops, safetensors, onnx, json or raw"
         )
     if resources.keys.configured:
         raise SignatureRefused(
-            reference=f"a version of {publication.model}",
+            reference=f"a version of {model}",
             problem="it would not be signed, and keys are configured here: publish with a signing key",
         )
 
@@ -159,7 +164,7 @@ def _check_sources(publication: Publication) -> dict[str, SourceFile]:
         raise InvalidInput(
             f"a version of {publication.model!r} needs exactly one file with the role 'model', not {len(models)}"
         )
-    check_format(publication.format, models[0].source, allow_pickle=True)  # _check_keys has asked for the key
+    check_format(publication.format, models[0].source, allow_pickle=True)  # check_publishable has asked for the key
     return sources
 
 

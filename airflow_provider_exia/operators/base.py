@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseOperator, ExceptionRetryPolicy, RetryAction, RetryPolicy, RetryRule
 
@@ -16,6 +16,8 @@ from airflow_provider_exia.storage.documents import StoreUnavailable, WriteUnkno
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
+
+SomeHook = TypeVar("SomeHook", bound=ModelLibraryHook)
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -63,7 +65,11 @@ class ExiaOperator(BaseOperator):
     @cached_property
     def hook(self) -> ModelLibraryHook:
         """The hook, which opens the library at its first use."""
-        return ModelLibraryHook(self.exia_conn_id, trusted_types=self.trusted_types, allow_pickle=self.allow_pickle)
+        return self.make_hook(ModelLibraryHook)
+
+    def make_hook(self, kind: type[SomeHook]) -> SomeHook:
+        """Return a hook with this task's connection, and with what may be loaded here."""
+        return kind(self.exia_conn_id, trusted_types=self.trusted_types, allow_pickle=self.allow_pickle)
 
     @property
     def library(self) -> ModelLibrary:

@@ -90,7 +90,8 @@ class ModelTrainOperator(ExiaOperator):
             announce_version(context, self.exia_conn_id, earlier)
             self.log.info("an earlier try published %s: nothing to train", earlier.reference)
             return earlier.reference
-        format_named(self.format)  # before the hours that training may take
+        format_named(self.format, allow_pickle=self.allow_pickle)  # before the hours that training may take
+        self.library.check_publishable(self.model, format=self.format)
         function = self._function()
         training = self._training_context(context, episode)
         trained = function(training)
@@ -153,7 +154,7 @@ class ModelTrainOperator(ExiaOperator):
                 "return TrainedModel(model, metrics=..., holdout=...)"
             )
         data_digest = digest_of_data(training.data)
-        chosen = format_named(self.format)
+        chosen = format_named(self.format, allow_pickle=self.allow_pickle)
         with tempfile.TemporaryDirectory(prefix="exia-") as folder:
             model_file = Path(folder) / f"model{chosen.suffix}"
             chosen.save(trained.model, model_file)

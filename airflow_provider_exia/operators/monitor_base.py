@@ -31,7 +31,7 @@ class MonitorOperator(ExiaOperator):
     @cached_property
     def hook(self) -> MonitorHook:
         """The hook, which opens the library at its first use."""
-        return MonitorHook(self.exia_conn_id, trusted_types=self.trusted_types, allow_pickle=self.allow_pickle)
+        return self.make_hook(MonitorHook)
 
     @property
     def journal(self) -> MonitorJournal:

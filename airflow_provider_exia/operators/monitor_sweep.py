@@ -62,7 +62,7 @@ class MonitorSweepOperator(ExiaOperator):
     @cached_property
     def hook(self) -> MonitorHook:
         """The hook, which opens the library at its first use."""
-        return MonitorHook(self.exia_conn_id, trusted_types=self.trusted_types, allow_pickle=self.allow_pickle)
+        return self.make_hook(MonitorHook)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Evaluate all, whatever becomes of one."""

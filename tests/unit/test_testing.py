@@ -77,6 +77,13 @@ def test_what_cannot_be_published_is_named(tmp_path: Path, trained: Any, problem
         check(trained, tmp_path)
 
 
+@pytest.mark.parametrize("format_name", ["pickle", "joblib"])
+def test_a_model_that_only_a_pickle_can_hold_is_checked_too(tmp_path: Path, format_name: str) -> None:
+    checked = check_train(returning(TrainedModel({1, 2})), CONTEXT, format=format_name, folder=tmp_path)
+
+    assert checked.model == {1, 2}
+
+
 def test_a_holdout_that_is_the_training_data_is_found(tmp_path: Path) -> None:
     data = tmp_path / "weeks.csv"
     data.write_text("x,late\n1,0\n")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ import pandas
 import pytest
 
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.model_library.exceptions import FormatRefused
+from airflow_provider_exia.model_library.exceptions import FormatRefused, SignatureRefused
 from airflow_provider_exia.model_library.records import Role
+from airflow_provider_exia.model_library.signing import generate_key
 from airflow_provider_exia.model_library.training import TrainedModel, TrainingContext
 from airflow_provider_exia.operators.model_train import ModelTrainOperator
 from tests.unit.operators.conftest import NOON, context_of
@@ -37,6 +39,12 @@ class Trainer:
 
 def operator_of(train: Callable[..., Any] | str | None, **values: Any) -> ModelTrainOperator:
     return ModelTrainOperator(**{"task_id": "train", "model": "delay", "format": "json", "train": train, **values})
+
+
+def configure_keys(monkeypatch: pytest.MonkeyPatch, *, signing: str = "", accepted: Sequence[str] = ()) -> None:
+    connection = json.loads(os.environ["AIRFLOW_CONN_EXIA_DEFAULT"])
+    extra = {**connection["extra"], "public_keys": list(accepted)}
+    monkeypatch.setenv("AIRFLOW_CONN_EXIA_DEFAULT", json.dumps({**connection, "password": signing, "extra": extra}))
 
 
 def test_what_was_trained_is_published_with_its_lineage(library: ModelLibrary, tmp_path: Path) -> None:
@@ -205,6 +213,39 @@ def test_pickle_is_refused_before_an_hour_of_training(library: ModelLibrary, for
 
     with pytest.raises(FormatRefused, match="reading such a file runs whatever code its writer put into it"):
         operator_of(train, format=format_name).execute(context_of("train"))
+
+    assert train.contexts == []
+
+
+@pytest.mark.parametrize("format_name", ["pickle", "joblib"])
+def test_a_pickle_is_trained_and_read_where_it_is_allowed_and_signed(
+    library: ModelLibrary, monkeypatch: pytest.MonkeyPatch, format_name: str
+) -> None:
+    configure_keys(monkeypatch, signing=generate_key("hmac")[0])
+    training = operator_of(Trainer(TrainedModel({"slope": 2})), format=format_name, allow_pickle=True)
+
+    reference = training.execute(context_of("train"))
+
+    assert library.resolve(reference).format == format_name
+    assert training.library.load(reference) == {"slope": 2}
+
+
+@pytest.mark.parametrize(
+    ("format_name", "accepted", "problem"),
+    [
+        ("pickle", [], "a pickle file of 'delay' is refused without a signing key"),
+        ("json", [generate_key("ed25519")[1]], "keys are configured here: publish with a signing key"),
+    ],
+)
+@pytest.mark.usefixtures("library")
+def test_a_missing_signing_key_is_noticed_before_an_hour_of_training(
+    monkeypatch: pytest.MonkeyPatch, format_name: str, accepted: list[str], problem: str
+) -> None:
+    configure_keys(monkeypatch, accepted=accepted)
+    train = Trainer(TrainedModel({}))
+
+    with pytest.raises((FormatRefused, SignatureRefused), match=problem):
+        operator_of(train, format=format_name, allow_pickle=True).execute(context_of("train"))
 
     assert train.contexts == []
 
