@@ -126,7 +126,7 @@ class RetrainRun(Operation):
     def _train_and_promote(self, library: ModelLibrary, runs: SimulatedRuns, started: Started) -> None:
         context = _context_of_run(library, started)
         hook = _hook(library)
-        desk = partial(_Desk, library=library, hook=hook, exia_conn_id="exia_default")
+        desk = partial(_Desk, library=library, hook=hook, exia_conn_id="exia_default", allow_pickle=False)
         train = desk(ModelTrainOperator, model=MODEL, format="json")
         train._function = lambda: partial(_train, runs, started)
         train._training_context = lambda _context, _episode: None
