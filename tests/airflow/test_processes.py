@@ -162,6 +162,7 @@ def test_a_start_that_is_broken_off_leaves_no_process(folder: Path, tmp_path: Pa
         from pathlib import Path
         from airflow_provider_exia.demo.airflow_processes import running_airflow
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has put the tests behind it
         with running_airflow(Path({str(tmp_path)!r}), dags_folder=Path({str(folder / "dags")!r}), progress=print):
             signal.pause()  # the start may have come to its end before the signal comes
     """
