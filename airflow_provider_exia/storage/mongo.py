@@ -316,7 +316,7 @@ def _client_options(uri: str, options: Mapping[str, Any], answer_milliseconds: i
     ours = {
         "appname": "airflow-provider-exia",
         "connectTimeoutMS": 3_000,
-        "serverSelectionTimeoutMS": 5_000,
+        "serverSelectionTimeoutMS": 4_500,  # pymongo looks at the time every half second: an error within five
         "socketTimeoutMS": answer_milliseconds,
     }
     chosen = {name.lower() for name in (*options, *dict(parse_qsl(urlsplit(uri).query)))}

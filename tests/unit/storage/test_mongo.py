@@ -76,6 +76,19 @@ def test_a_server_that_says_nothing_is_unavailable_in_time() -> None:
         store.close()
 
 
+def test_the_driver_looks_every_half_second_and_still_gives_up_within_five() -> None:
+    with silent_server() as port:
+        # It begins to count half seconds anew when a connection is given up: here they end at 4.75 and at 5.25.
+        store = MongoDocuments(f"mongodb://127.0.0.1:{port}/exia?connectTimeoutMS=3250")
+        begun = time.monotonic()
+
+        with pytest.raises(StoreUnavailable, match="nothing was written"):
+            store.insert(THINGS, {"name": "a", "rank": 1})
+
+        assert time.monotonic() - begun < 5
+        store.close()
+
+
 @pytest.mark.parametrize("uri", ["mongodb://host", "mongodb://host/", "mongodb://ann:secret@host:1/?w=1"])
 def test_an_address_without_a_database_is_refused_with_what_to_add(uri: str) -> None:
     with pytest.raises(InvalidInput, match=r"^mongodb://host.* names no database: .*'mongodb://host:27017/exia'") as no:
