@@ -193,7 +193,7 @@ def measure(source: Path, *, part_bytes: int | None = None) -> FileDigest:
     :param part_bytes: what the store says; doubled until there are at most 10,000 parts, as many as S3 takes
     :raises OSError: it cannot be read
     """
-    with source.open("rb") as stream:
+    with source.open("rb", buffering=0) as stream:  # it is read in large chunks
         size = os.fstat(stream.fileno()).st_size
         if part_bytes is None or size <= part_bytes:
             sha256, size = sha256_of(stream)

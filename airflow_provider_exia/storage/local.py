@@ -56,22 +56,21 @@ class LocalBlobs:
         target = self._path(key)
         incoming = self.root / _INCOMING / uuid.uuid4().hex
         try:
-            reader = source.open("rb")
+            reader = source.open("rb", buffering=0)  # it is read in large chunks
         except OSError as error:
             raise InvalidInput(f"cannot read {source} to store it: {error.strerror}; nothing was written") from error
         try:
-            with reader:
-                _make_root(self.root)
-                incoming.parent.mkdir(exist_ok=True)
+            with reader, self._create(incoming) as writer:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _copy_durably(reader, incoming)
+                _copy_durably(reader, writer)
             crash_point("blob.temporary-written")
             self._put_in_place(incoming, target)
-        except OSError as error:
-            raise _definite(error, f"nothing was written to {target}") from error
-        finally:
-            with suppress(OSError):  # also after a task's time-out; what is left is never listed
+        except BaseException as error:  # also a task's time-out
+            with suppress(OSError):  # what is left is never listed
                 incoming.unlink()
+            if isinstance(error, OSError):
+                raise _definite(error, f"nothing was written to {target}") from error
+            raise
 
     def open(self, key: str) -> BinaryIO:
         """Open a blob for streaming; the caller closes it."""
@@ -122,7 +121,15 @@ class LocalBlobs:
         """Nothing is held open."""
 
     def _path(self, key: str) -> Path:
-        return self.root.joinpath(*check_key(key).split("/"))
+        return self.root / check_key(key)
+
+    def _create(self, incoming: Path) -> BinaryIO:
+        try:
+            return incoming.open("xb")
+        except FileNotFoundError:  # there was no put before
+            _make_root(self.root)
+            incoming.parent.mkdir(exist_ok=True)
+            return incoming.open("xb")
 
     def _put_in_place(self, incoming: Path, target: Path) -> None:
         try:
@@ -195,11 +202,10 @@ def _written_before(path: Path, moment: datetime) -> bool:
         return False
 
 
-def _copy_durably(reader: BinaryIO, target: Path) -> None:
-    with target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, CHUNK_BYTES)
-        writer.flush()
-        os.fsync(writer.fileno())
+def _copy_durably(reader: BinaryIO, writer: BinaryIO) -> None:
+    shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+    writer.flush()
+    os.fsync(writer.fileno())
 
 
 def _make_root(folder: Path) -> None:

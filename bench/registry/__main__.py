@@ -61,19 +61,18 @@ class Figures:
     resolve: float
 
 
-def measure(contender: Contender, *, writers: int, publications: int) -> Figures:
-    with tempfile.TemporaryDirectory(prefix="exia-bench-") as name:
-        folder = Path(name)
-        with contender.stores(folder) as stores:
-            task = {"folder": name, "stores": stores, "writers": writers, "publications": publications}
-            answer = subprocess.run(
-                [contender.python, "-m", f"bench.registry.{contender.module}", json.dumps(task)],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(PROJECT), **MLFLOW_SETTINGS},
-                stdout=subprocess.PIPE,
-                check=True,
-            )
-        return Figures(**json.loads(answer.stdout.splitlines()[-1]))
+def measure(contender: Contender, folder: Path, *, writers: int, publications: int) -> Figures:
+    folder.mkdir()
+    with contender.stores(folder) as stores:
+        task = {"folder": str(folder), "stores": stores, "writers": writers, "publications": publications}
+        answer = subprocess.run(
+            [contender.python, "-m", f"bench.registry.{contender.module}", json.dumps(task)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), **MLFLOW_SETTINGS},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    return Figures(**json.loads(answer.stdout.splitlines()[-1]))
 
 
 def contenders(postgres: DocumentServer, mongo: DocumentServer) -> list[Contender]:
@@ -110,12 +109,18 @@ def main() -> None:
     parser.add_argument("--publications", type=int, default=25, help="of each writer")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    with private("postgres") as postgres, private("mongo") as mongo:
+    # Folders stay until the end: for half a minute after many files were removed, ext4 makes new ones more slowly.
+    with (
+        private("postgres") as postgres,
+        private("mongo") as mongo,
+        tempfile.TemporaryDirectory(prefix="exia-bench-") as folder,
+    ):
         rows = contenders(cast("DocumentServer", postgres), cast("DocumentServer", mongo))
         found: dict[str, list[Figures]] = {row.name: [] for row in rows}
         for number in range(arguments.rounds):
             for row in rows if number % 2 == 0 else reversed(rows):
-                figures = measure(row, writers=arguments.writers, publications=arguments.publications)
+                at = Path(folder) / f"{number}-{rows.index(row)}"
+                figures = measure(row, at, writers=arguments.writers, publications=arguments.publications)
                 found[row.name].append(figures)
                 sys.stderr.write(f"round {number + 1}, {row.name}: {figures.per_second:.0f}/s\n")
         versions = (
