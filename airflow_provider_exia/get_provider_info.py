@@ -100,6 +100,11 @@ _MINIO: dict[str, Any] = {
             "description": "Whether the server speaks TLS; a host written with http:// or https:// says so itself",
             "schema": {"type": ["boolean", "null"], "default": True},
         },
+        "ca_file": {
+            "label": "CA file",
+            "description": "File of certificates to trust, on each machine that runs tasks",
+            "schema": _TEXT,
+        },
     },
     "ui-field-behaviour": {
         "hidden-fields": ["schema"],

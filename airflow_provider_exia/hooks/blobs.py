@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_exia.storage.blobs import BlobStore
     from airflow_provider_exia.storage.s3 import S3Place
 
-MINIO_EXTRAS = ("region", "secure")
+MINIO_EXTRAS = ("ca_file", "region", "secure")
 _AWS_KEYS = ("aws_access_key_id", "aws_secret_access_key")
 _AWS_IGNORED = ("config_kwargs", "service_config", "session_kwargs", "verify")
 _AWS_REFUSED = (
@@ -60,6 +60,7 @@ def _minio(connection: Connection, bucket: str) -> S3Place:
         bucket=bucket,
         secure=secure,
         region=fields.text("region"),
+        ca_file=fields.text("ca_file"),
         **_login(fields, connection.login, connection.password),
     )
 

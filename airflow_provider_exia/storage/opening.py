@@ -41,7 +41,8 @@ def open_blobs(url: str) -> BlobStore:
     """Return the blob store at a URL; nothing is connected before the first call.
 
     :param url: as in ``file:///var/lib/exia/blobs`` or ``s3+https://ACCESS:SECRET@host:9000/bucket/prefix``, with
-        ``?region=eu-west-1`` where the region matters
+        ``?region=eu-west-1`` where the region matters, and ``?ca_file=/etc/ssl/company.pem`` for other certificates to
+        trust
     :raises InvalidInput: there is no blob store of that kind
     :raises MissingExtra: its client is not installed
     """
@@ -59,9 +60,8 @@ def _open_bucket(url: str) -> BlobStore:
     from airflow_provider_exia.storage.s3 import S3Blobs, S3Place
 
     # Nothing of the text itself in an error: it holds a secret.
-    expected = (
-        "expected 's3+https://ACCESS:SECRET@HOST:PORT/BUCKET[/PREFIX][?region=REGION]', each part percent-encoded"
-    )
+    form = "s3+https://ACCESS:SECRET@HOST:PORT/BUCKET[/PREFIX][?region=REGION&ca_file=FILE]"
+    expected = f"expected {form!r}, each part percent-encoded"
     try:
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
@@ -73,7 +73,7 @@ def _open_bucket(url: str) -> BlobStore:
     bucket, _, prefix = unquote(parts.path).strip("/").partition("/")
     needed = {"access key": parts.username, "secret": parts.password, "host": parts.hostname, "bucket": bucket}
     missing = [name for name, value in needed.items() if not value]
-    if missing or set(options) - {"region"} or parts.fragment:
+    if missing or set(options) - {"ca_file", "region"} or parts.fragment:
         problem = f"without {' and '.join(missing)}" if missing else "with something behind the bucket and prefix"
         raise InvalidInput(f"the blob store's address is {problem}: {expected}")
     return S3Blobs(
@@ -85,5 +85,6 @@ def _open_bucket(url: str) -> BlobStore:
             secret_key=unquote(parts.password or ""),
             secure=parts.scheme == "s3+https",
             region=options.get("region"),
+            ca_file=options.get("ca_file"),
         )
     )

@@ -45,6 +45,7 @@ class S3Place:
     :param prefix: comes before every key, without a slash at its end; empty: none
     :param secure: through TLS
     :param region: of the bucket; default: the one in the host's name, else ``us-east-1``
+    :param ca_file: certificates to trust; default: those in ``SSL_CERT_FILE``, else those of the distribution certifi
     """
 
     endpoint: str
@@ -55,6 +56,7 @@ class S3Place:
     prefix: str = ""
     secure: bool = True
     region: str | None = None
+    ca_file: str | None = None
 
     def __str__(self) -> str:
         path = "/".join(part for part in (self.bucket, self.prefix) if part)
@@ -85,7 +87,7 @@ class S3Requests:
         self.place = place
         self._region = self._addresses.region or DEFAULT_REGION
         self._credentials = Credentials(place.access_key, place.secret_key, place.session_token)
-        self._pool = _pool(secure=place.secure)
+        self._pool = _pool(place)
         self.reading: Minio = Minio(
             place.endpoint,
             place.access_key,
@@ -203,7 +205,7 @@ def _content_sha256(body: Any) -> str:
     return "UNSIGNED-PAYLOAD"  # its checksum is a signed header
 
 
-def _pool(*, secure: bool) -> PoolManager:
+def _pool(place: S3Place) -> PoolManager:
     """Return the connections of one process.
 
     One repetition, for a write only if nothing was sent, and none of what was waited for: the library itself goes on
@@ -230,8 +232,13 @@ def _pool(*, secure: bool) -> PoolManager:
             return super().increment(method, url, response, error, *rest, **named)
 
     options: dict[str, Any] = {"blocksize": CHUNK_BYTES // 4}
-    if secure:
-        options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": os.environ.get("SSL_CERT_FILE") or certifi.where()}
+    if place.secure:
+        trusted = place.ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where()
+        if not os.path.isfile(trusted):
+            raise InvalidInput(
+                f"{place}: there is no file {trusted} here, with the certificates to trust: put it there"
+            )
+        options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": trusted}
     return PoolManager(
         maxsize=10,
         timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),

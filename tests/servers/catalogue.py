@@ -50,12 +50,13 @@ class Servers:
         return self._running[key]
 
     @contextmanager
-    def private(self, key: str) -> Iterator[Server]:
+    def private(self, key: str, variant: type[Server] | None = None) -> Iterator[Server]:
         """Give a running server that nobody else uses: it may be killed and started again.
 
+        :param variant: a kind of its own, of the same program
         :raises ServerMissing: it is not here and cannot be installed
         """
-        server = self._start(KINDS[key]())
+        server = self._start((variant or KINDS[key])())
         try:
             yield server
         finally:

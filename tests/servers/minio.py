@@ -40,8 +40,7 @@ class Minio(S3Server):
 
     def ask(self) -> str:
         self.client().list_buckets()
-        admin = MinioAdmin(
-            endpoint=self.address, credentials=self.credentials, secure=self.secure, http_client=impatient()
-        )
+        http = impatient(self.trusted)
+        admin = MinioAdmin(endpoint=self.address, credentials=self.credentials, secure=self.secure, http_client=http)
         told = json.loads(admin.info())["servers"][0]
         return f"{told['version']}, commit {told['commitID']}"

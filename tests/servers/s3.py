@@ -38,9 +38,15 @@ class S3Server(BlobServer):
         """Whether it is spoken to through TLS."""
         return urlsplit(self.url).scheme.endswith("https")
 
+    @property
+    def trusted(self) -> str | None:
+        """The file of certificates that its clients trust; None for the usual ones."""
+        return None
+
     def client(self) -> Client:
         """Return a client that tries once and gives up soon."""
-        return Client(self.address, credentials=self.credentials, secure=self.secure, http_client=impatient())
+        http = impatient(self.trusted)
+        return Client(self.address, credentials=self.credentials, secure=self.secure, http_client=http)
 
     def fresh_blobs_url(self) -> str:
         bucket = fresh_name()
@@ -48,6 +54,9 @@ class S3Server(BlobServer):
         return urlsplit(self.url)._replace(path=f"/{bucket}").geturl()
 
 
-def impatient() -> urllib3.PoolManager:
-    """Return an HTTP client that tries once and gives up soon."""
-    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=10), retries=False)
+def impatient(trusted: str | None = None) -> urllib3.PoolManager:
+    """Return an HTTP client that tries once and gives up soon.
+
+    :param trusted: file of certificates; None for the usual ones
+    """
+    return urllib3.PoolManager(timeout=urllib3.Timeout(connect=1, read=10), retries=False, ca_certs=trusted)

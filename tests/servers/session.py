@@ -24,9 +24,12 @@ def shared(key: str) -> Server:
 
 
 @contextmanager
-def private(key: str) -> Iterator[Server]:
-    """Give a running server of this test's own, to kill and start again."""
-    with _missing_is_told(key), servers().private(key) as server:
+def private(key: str, variant: type[Server] | None = None) -> Iterator[Server]:
+    """Give a running server of this test's own, to kill and start again.
+
+    :param variant: a kind of its own, of the same program
+    """
+    with _missing_is_told(key), servers().private(key, variant) as server:
         yield server
 
 

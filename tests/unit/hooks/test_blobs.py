@@ -30,6 +30,10 @@ def connection(conn_type: str, extra: Any = None, **fields: Any) -> Connection:
             {"endpoint": "store:9000", "secure": False},
         ),
         (connection("minio", {"region": "eu"}, host="https://store/", **KEYS), {"endpoint": "store", "region": "eu"}),
+        (
+            connection("minio", {"ca_file": "/ca.pem"}, host="store", **KEYS),
+            {"endpoint": "store", "ca_file": "/ca.pem"},
+        ),
         (connection("aws", **KEYS), {"endpoint": "s3.amazonaws.com"}),
         (
             connection("aws", {"region_name": "eu-west-1", "aws_session_token": "token"}, **KEYS),

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -161,8 +162,12 @@ def test_a_place_shows_no_secret() -> None:
     assert "https://h/models" in shown
 
 
-def test_an_address_is_taken_apart_and_decoded() -> None:
-    blobs = open_blobs("s3+https://ex%40ia:se%2Fcret@minio.example.com:9000/models/team/a?region=eu-west-1")
+def test_an_address_is_taken_apart_and_decoded(tmp_path: Path) -> None:
+    (authority := tmp_path / "ca.pem").touch()
+    blobs = open_blobs(
+        "s3+https://ex%40ia:se%2Fcret@minio.example.com:9000/models/team/a"
+        f"?region=eu-west-1&ca_file={quote(str(authority))}"
+    )
 
     assert isinstance(blobs, S3Blobs)
     assert blobs.place == S3Place(
@@ -172,7 +177,19 @@ def test_an_address_is_taken_apart_and_decoded() -> None:
         access_key="ex@ia",
         secret_key=SECRET,
         region="eu-west-1",
+        ca_file=str(authority),
     )
+
+
+@pytest.mark.parametrize("by", ["address", "environment"])
+def test_a_file_of_certificates_that_is_not_there_is_named(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if by == "environment":
+        monkeypatch.setenv("SSL_CERT_FILE", "/absent.pem")
+
+    with pytest.raises(InvalidInput, match=r"https://h/bucket: there is no file /absent\.pem here") as refused:
+        open_blobs("s3+https://a:HIDDEN@h/bucket" + ("?ca_file=/absent.pem" if by == "address" else ""))
+
+    assert "HIDDEN" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""Connections to servers certified by a company's own authority: trusted when it is named, else refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from airflow.sdk import Connection
+
+from airflow_provider_exia.hooks.blobs import open_bucket
+from airflow_provider_exia.hooks.documents import documents_url
+from airflow_provider_exia.storage.documents import Collection, StorageError, StoreRefused
+from airflow_provider_exia.storage.opening import open_documents
+from tests.servers.encrypted import Encrypted, EncryptedMinio, EncryptedMongo, EncryptedPostgres
+from tests.servers.server import PASSWORD, USER, Server
+from tests.servers.session import private
+
+THINGS = Collection(name="things", fields={"name": str}, unique=(("name",),))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a connection of this type says that TLS is wanted, and whom it trusts.
+
+    :param variant: the server
+    :param login: who signs in there
+    :param extra: of the connection, without an authority
+    :param authority: the extra that names its file
+    """
+
+    variant: type[Encrypted]
+    login: Mapping[str, str]
+    extra: Mapping[str, object]
+    authority: str
+
+
+WHO = {"login": USER, "password": PASSWORD}
+DOCUMENTS = {
+    "mongo": Kind(EncryptedMongo, {}, {"tls": True}, "tlsCAFile"),
+    "postgres": Kind(EncryptedPostgres, {**WHO, "schema": "postgres"}, {"sslmode": "verify-full"}, "sslrootcert"),
+}
+MINIO = Kind(EncryptedMinio, WHO, {"secure": True}, "ca_file")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server and its connections.
+
+    :param connect: makes a connection that trusts an authority, or names none
+    :param authority: of the server's certificate
+    """
+
+    connect: Callable[[Path | None], Connection]
+    authority: Path
+
+
+def running(conn_type: str, kind: Kind, server: Server) -> Running:
+    assert isinstance(server, Encrypted)
+    place = urlsplit(server.url)
+
+    def connect(authority: Path | None) -> Connection:
+        extra = {**kind.extra, **({kind.authority: str(authority)} if authority else {})}
+        where = {"host": place.hostname, "port": place.port}
+        return Connection(conn_id="tls", conn_type=conn_type, extra=json.dumps(extra), **where, **kind.login)
+
+    return Running(connect, server.certificates.authority)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(key, marks=pytest.mark.servers(key)) for key in DOCUMENTS])
+def documents(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """Each server of documents in turn."""
+    kind = DOCUMENTS[request.param]
+    with private(request.param, kind.variant) as server:
+        yield running(request.param, kind, server)
+
+
+@pytest.fixture(scope="module")
+def minio() -> Iterator[Running]:
+    """The S3 server, with a bucket ``models``."""
+    with private("minio", MINIO.variant) as server:
+        assert isinstance(server, EncryptedMinio)
+        server.client().make_bucket("models")
+        yield running("minio", MINIO, server)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """The certificate of an authority that has signed nothing here."""
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "stranger.pem"))
+    return tmp_path / "stranger.pem"
+
+
+def test_documents_are_kept_through_tls(documents: Running) -> None:
+    store = open_documents(documents_url(documents.connect(documents.authority)))
+
+    store.insert(THINGS, {"name": "a", "colour": "red"})
+
+    assert store.get(THINGS, {"name": "a"}) == {"name": "a", "colour": "red", "revision": 1}
+
+
+@pytest.mark.parametrize("trusted", ["a stranger", "nobody"])
+def test_a_server_of_documents_that_nobody_vouches_for_is_told_nothing(
+    documents: Running, stranger: Path, trusted: str
+) -> None:
+    authority = stranger if trusted == "a stranger" else None
+    store = open_documents(documents_url(documents.connect(authority)))
+
+    with pytest.raises(StorageError, match="certificate") as refused:
+        store.insert(THINGS, {"name": "b"})
+
+    assert "nothing was written" in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.servers("minio")
+def test_files_are_kept_through_tls(minio: Running, tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text("{}")
+    bucket = open_bucket(minio.connect(minio.authority), "models")
+
+    bucket.put("rules/model.json", tmp_path / "model.json")
+
+    with bucket.open("rules/model.json") as stream:
+        assert stream.read() == b"{}"
+
+
+@pytest.mark.servers("minio")
+@pytest.mark.parametrize("variable", [True, False])
+def test_without_a_file_of_its_own_a_connection_trusts_what_the_environment_names(
+    minio: Running, stranger: Path, monkeypatch: pytest.MonkeyPatch, variable: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(minio.authority if variable else stranger))
+    given = minio.connect(None if variable else minio.authority)
+
+    assert list(open_bucket(given, "models").list("absent/")) == []
+
+
+@pytest.mark.servers("minio")
+@pytest.mark.parametrize("trusted", ["a stranger", "nobody"])
+def test_an_s3_server_that_nobody_vouches_for_is_sent_nothing(minio: Running, stranger: Path, trusted: str) -> None:
+    bucket = open_bucket(minio.connect(stranger if trusted == "a stranger" else None), "models")
+
+    with pytest.raises(StoreRefused, match="no secure connection: .*; nothing was sent") as refused:
+        list(bucket.list("absent/"))
+
+    assert PASSWORD not in str(refused.value)
