@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.consul.exceptions import ConsulOutcomeUnknown, ConsulRefused, ConsulUnavailable
-from airflow_provider_exia.exceptions import MissingExtra
+from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
     from airflow_provider_exia.consul.address import ConsulAddress
@@ -113,6 +114,9 @@ class ConsulTransport:
         from airflow_provider_exia.consul.session import guard_session
 
         address = self.address
+        for path in (address.ca_file, address.certificate_file):
+            if path is not None and not Path(path).is_file():
+                raise InvalidInput(f"{self._where}: there is no file {path} here, with certificates: put it there")
         client = HTTPClient(
             address.host,
             address.port,
@@ -138,7 +142,9 @@ class ConsulTransport:
         except RequestException as error:
             if _was_refused(error):
                 raise ConsulUnavailable(f"{self._where}: nobody listens there, or the name is unknown") from error
-            problem = f"{self._where}: no answer ({type(error).__name__})"
+            if (problem := _not_trusted(error)) is not None:
+                raise ConsulRefused(f"{self._where}: no secure connection: {problem}; nothing was sent") from error
+            problem = f"{self._where}: no answer ({_reason_of(error)})"
             raise _ConnectionBroke(problem, is_timeout=_was_silent(error)) from error
         return answer
 
@@ -196,7 +202,35 @@ def _was_silent(error: Exception) -> bool:
 
 def _was_refused(error: Exception) -> bool:
     """Say whether no connection was made at all, so that nothing was sent."""
-    from urllib3.exceptions import MaxRetryError, NewConnectionError
+    from urllib3.exceptions import NewConnectionError
+
+    return isinstance(_wrapped_in(error), NewConnectionError)
+
+
+def _not_trusted(error: Exception) -> str | None:
+    """Return why the agent's certificate was not accepted, or None: to lose a connection is an error of TLS too."""
+    from ssl import SSLCertVerificationError
+
+    cause = _cause_in_tls(error)
+    return str(cause) if isinstance(cause, SSLCertVerificationError) else None
+
+
+def _reason_of(error: Exception) -> str:
+    cause = _cause_in_tls(error)
+    return type(error).__name__ if cause is None else f"{type(error).__name__}: {cause}"
+
+
+def _cause_in_tls(error: Exception) -> Exception | None:
+    """Return the error of the TLS library, or None if it is about something else."""
+    from urllib3.exceptions import SSLError
+
+    wrapped = _wrapped_in(error)
+    return wrapped.args[0] if isinstance(wrapped, SSLError) and wrapped.args else None
+
+
+def _wrapped_in(error: Exception) -> object:
+    """Return what the client has made its own error of."""
+    from urllib3.exceptions import MaxRetryError
 
     cause = error.args[0] if error.args else None
-    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+    return cause.reason if isinstance(cause, MaxRetryError) else cause

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from minio import Minio
     from minio.error import S3Error
     from urllib3 import BaseHTTPResponse, PoolManager
+    from urllib3.exceptions import SSLError
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
@@ -208,13 +209,15 @@ def _content_sha256(body: Any) -> str:
 def _pool(place: S3Place) -> PoolManager:
     """Return the connections of one process.
 
-    One repetition, for a write only if nothing was sent, and none of what was waited for: the library itself goes on
-    until its deadline. No redirection is followed: it would carry a signed request to an address nobody configured.
+    One repetition, for a write only if nothing was sent. None of what was waited for or broke within TLS, perhaps after
+    it was sent: the library itself goes on until its deadline. No redirection is followed: it would carry a signed
+    request to an address nobody configured.
     """
     import os
 
     import certifi
     from urllib3 import PoolManager, Retry, Timeout
+    from urllib3.exceptions import SSLError
     from urllib3.exceptions import TimeoutError as WaitedFor
 
     class Repetition(Retry):
@@ -227,7 +230,7 @@ def _pool(place: S3Place) -> PoolManager:
             *rest: Any,
             **named: Any,
         ) -> Repetition:
-            if isinstance(error, WaitedFor):
+            if isinstance(error, SSLError | WaitedFor):
                 raise error
             return super().increment(method, url, response, error, *rest, **named)
 
@@ -271,10 +274,19 @@ def _no_answer(error: Exception, what: str, *, writing: bool) -> StorageError:
     from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, SSLError
 
     cause = error.reason if isinstance(error, MaxRetryError) and error.reason is not None else error
-    if isinstance(cause, SSLError):
+    if isinstance(cause, SSLError) and _never_began(cause):
         return StoreRefused(f"{what}: no secure connection: {cause}; nothing was sent")
     if isinstance(cause, NewConnectionError | ConnectTimeoutError):
         return StoreUnavailable(f"{what}: no connection: {cause}; nothing was sent")
     if writing:
         return WriteUnknown(f"{what}: no answer: {cause}")
     return StoreUnavailable(f"{what}: no answer: {cause}")
+
+
+def _never_began(error: SSLError) -> bool:
+    """Say whether there was no secure connection at all; to lose one is an error of TLS too."""
+    import ssl
+
+    cause = error.args[0] if error.args else None
+    speaks_no_tls = isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER"
+    return speaks_no_tls or isinstance(cause, ssl.SSLCertVerificationError)

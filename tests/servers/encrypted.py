@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trustme
 
+from tests.servers.consul import Consul
 from tests.servers.minio import Minio
 from tests.servers.mongo import Mongo
 from tests.servers.postgres import Postgres
@@ -17,7 +18,7 @@ from tests.servers.server import Server
 class Certificates:
     """The authority's certificate, and that of 127.0.0.1 with its key.
 
-    :param folder: where their files go
+    :param folder: where their files go. ``client`` is one file with a client's certificate and its key
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,6 +32,8 @@ class Certificates:
         self.key.chmod(0o600)
         for certificate in mine.cert_chain_pems:
             certificate.write_to_path(str(self.chain), append=True)
+        self.client = folder / "client.pem"
+        authority.issue_cert("somebody@example.com").private_key_and_cert_chain_pem.write_to_path(str(self.client))
 
 
 class Encrypted(Server):
@@ -80,3 +83,38 @@ class EncryptedMinio(Encrypted, Minio):
     @property
     def trusted(self) -> str:
         return str(self.certificates.authority)
+
+
+class EncryptedConsul(Encrypted, Consul):
+    """Answers nobody who shows no certificate."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "-config-file", str(self.folder / "tls.hcl")]
+
+    def prepare(self) -> None:
+        super().prepare()
+        made = self.certificates
+        (self.folder / "tls.hcl").write_text(
+            f"""
+            ports {{
+              http = -1
+              https = {self.port}
+            }}
+            tls {{
+              https {{
+                ca_file = "{made.authority}"
+                cert_file = "{made.chain}"
+                key_file = "{made.key}"
+                verify_incoming = true
+              }}
+            }}
+            """,
+            encoding="utf-8",
+        )
+
+    @property
+    def url(self) -> str:
+        return super().url.replace("http:", "https:")
+
+    def trust(self) -> dict[str, str]:
+        return {"verify": str(self.certificates.authority), "cert": str(self.certificates.client)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,12 +14,21 @@ from airflow.sdk import Connection
 
 from airflow_provider_exia.hooks.blobs import open_bucket
 from airflow_provider_exia.hooks.documents import documents_url
-from airflow_provider_exia.storage.documents import Collection, StorageError, StoreRefused
+from airflow_provider_exia.storage.blobs import sha256_of
+from airflow_provider_exia.storage.documents import (
+    Collection,
+    StorageError,
+    StoreRefused,
+    StoreUnavailable,
+    WriteUnknown,
+)
 from airflow_provider_exia.storage.opening import open_documents
 from tests.servers.encrypted import Encrypted, EncryptedMinio, EncryptedMongo, EncryptedPostgres
+from tests.servers.proxy import Proxy
 from tests.servers.server import PASSWORD, USER, Server
-from tests.servers.session import private
+from tests.servers.session import fresh_blobs_url, private
 
+MEBIBYTE = 1024**2
 THINGS = Collection(name="things", fields={"name": str}, unique=(("name",),))
 
 
@@ -51,24 +60,30 @@ MINIO = Kind(EncryptedMinio, WHO, {"secure": True}, "ca_file")
 class Running:
     """A server and its connections.
 
-    :param connect: makes a connection that trusts an authority, or names none
-    :param authority: of the server's certificate
+    :param conn_type: their type
+    :param kind: of the server
+    :param port: where it is
+    :param authority: of its certificate
     """
 
-    connect: Callable[[Path | None], Connection]
+    conn_type: str
+    kind: Kind
+    port: int
     authority: Path
+
+    def connect(self, authority: Path | None, *, port: int | None = None) -> Connection:
+        """Return a connection that trusts an authority, or names none.
+
+        :param port: of a proxy
+        """
+        extra = {**self.kind.extra, **({self.kind.authority: str(authority)} if authority else {})}
+        where = {"host": "127.0.0.1", "port": port or self.port}
+        return Connection(conn_id="tls", conn_type=self.conn_type, extra=json.dumps(extra), **where, **self.kind.login)
 
 
 def running(conn_type: str, kind: Kind, server: Server) -> Running:
     assert isinstance(server, Encrypted)
-    place = urlsplit(server.url)
-
-    def connect(authority: Path | None) -> Connection:
-        extra = {**kind.extra, **({kind.authority: str(authority)} if authority else {})}
-        where = {"host": place.hostname, "port": place.port}
-        return Connection(conn_id="tls", conn_type=conn_type, extra=json.dumps(extra), **where, **kind.login)
-
-    return Running(connect, server.certificates.authority)
+    return Running(conn_type, kind, server.port, server.certificates.authority)
 
 
 @pytest.fixture(scope="module", params=[pytest.param(key, marks=pytest.mark.servers(key)) for key in DOCUMENTS])
@@ -117,6 +132,19 @@ def test_a_server_of_documents_that_nobody_vouches_for_is_told_nothing(
     assert PASSWORD not in str(refused.value)
 
 
+def test_a_write_whose_answer_is_lost_within_tls_leaves_its_outcome_open(documents: Running) -> None:
+    with Proxy(documents.port) as proxy:
+        store = open_documents(proxy.through(documents_url(documents.connect(documents.authority))))
+        store.insert(THINGS, {"name": "first"})
+        proxy.reset_after(1, "reply")
+
+        with pytest.raises(WriteUnknown):
+            store.insert(THINGS, {"name": "second"})
+
+        proxy.pass_all()
+        assert store.get(THINGS, {"name": "second"}) is not None
+
+
 @pytest.mark.servers("minio")
 def test_files_are_kept_through_tls(minio: Running, tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("{}")
@@ -148,3 +176,37 @@ def test_an_s3_server_that_nobody_vouches_for_is_sent_nothing(minio: Running, st
         list(bucket.list("absent/"))
 
     assert PASSWORD not in str(refused.value)
+
+
+@pytest.mark.servers("minio")
+def test_a_put_that_is_cut_off_within_tls_leaves_its_outcome_open(minio: Running, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(bytes(8 * MEBIBYTE))
+    with Proxy(minio.port) as proxy:
+        bucket = open_bucket(minio.connect(minio.authority, port=proxy.port), "models")
+        assert bucket.stat("rules/model.bin") is None  # the connection is there
+        proxy.reset_after(MEBIBYTE, "request")
+
+        with pytest.raises(WriteUnknown, match="no answer"):
+            bucket.put("rules/model.bin", tmp_path / "model.bin")
+
+
+@pytest.mark.servers("minio")
+def test_a_read_that_is_cut_off_within_tls_may_be_tried_again(minio: Running, tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(bytes(8 * MEBIBYTE))
+    open_bucket(minio.connect(minio.authority), "models").put("rules/large.bin", tmp_path / "model.bin")
+    with Proxy(minio.port) as proxy:
+        bucket = open_bucket(minio.connect(minio.authority, port=proxy.port), "models")
+        proxy.reset_after(MEBIBYTE, "reply")
+
+        with bucket.open("rules/large.bin") as stream, pytest.raises(StoreUnavailable):
+            sha256_of(stream)
+
+
+@pytest.mark.servers("minio")
+def test_a_server_that_speaks_no_tls_is_sent_nothing() -> None:
+    place = urlsplit(fresh_blobs_url("minio"))
+    where = {"host": place.hostname, "port": place.port, "login": USER, "password": PASSWORD}
+    plain = Connection(conn_id="plain", conn_type="minio", extra=json.dumps({"secure": True}), **where)
+
+    with pytest.raises(StoreRefused, match="no secure connection: .*; nothing was sent"):
+        list(open_bucket(plain, place.path[1:]).list("absent/"))
