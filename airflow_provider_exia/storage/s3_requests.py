@@ -209,15 +209,14 @@ def _content_sha256(body: Any) -> str:
 def _pool(place: S3Place) -> PoolManager:
     """Return the connections of one process.
 
-    One repetition, for a write only if nothing was sent. None of what was waited for or broke within TLS, perhaps after
-    it was sent: the library itself goes on until its deadline. No redirection is followed: it would carry a signed
-    request to an address nobody configured.
+    One repetition, for a write only if nothing was sent, and none of what was waited for: the library itself goes on
+    until its deadline. No redirection is followed: it would carry a signed request to an address nobody configured.
     """
     import os
 
     import certifi
     from urllib3 import PoolManager, Retry, Timeout
-    from urllib3.exceptions import SSLError
+    from urllib3.exceptions import ProtocolError, SSLError
     from urllib3.exceptions import TimeoutError as WaitedFor
 
     class Repetition(Retry):
@@ -230,6 +229,8 @@ def _pool(place: S3Place) -> PoolManager:
             *rest: Any,
             **named: Any,
         ) -> Repetition:
+            if isinstance(error, SSLError) and not _never_began(error):
+                error = ProtocolError(f"the connection was lost within TLS: {error}", error)
             if isinstance(error, SSLError | WaitedFor):
                 raise error
             return super().increment(method, url, response, error, *rest, **named)
@@ -288,5 +289,5 @@ def _never_began(error: SSLError) -> bool:
     import ssl
 
     cause = error.args[0] if error.args else None
-    speaks_no_tls = isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER"
+    speaks_no_tls = getattr(cause, "reason", None) == "WRONG_VERSION_NUMBER"
     return speaks_no_tls or isinstance(cause, ssl.SSLCertVerificationError)

@@ -6,9 +6,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from ssl import SSLCertVerificationError, SSLEOFError, SSLError
 from urllib.parse import quote
 
 import pytest
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import SSLError as HTTPSError
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage import s3_requests
@@ -141,6 +144,28 @@ def test_a_server_that_says_nothing_is_waited_for_once(monkeypatch: pytest.Monke
             listener.accept()[0].close()
             with pytest.raises(BlockingIOError):  # no second connection
                 listener.accept()
+
+
+LOST = SSLEOFError(8, "EOF occurred in violation of protocol")
+PLACE = S3Place(endpoint="h", bucket="models", access_key="exia", secret_key=SECRET)
+
+
+def test_a_read_that_was_lost_within_tls_is_asked_once_more() -> None:
+    once = s3_requests._pool(PLACE).connection_pool_kw["retries"]
+
+    assert once.increment("GET", "/", error=HTTPSError(LOST)).total == once.total - 1
+
+
+@pytest.mark.parametrize(
+    ("method", "lost"), [("PUT", LOST), ("GET", SSLCertVerificationError(1, "certificate verify failed"))]
+)
+def test_a_write_that_was_lost_within_tls_is_not_sent_again_nor_what_a_certificate_forbids(
+    method: str, lost: SSLError
+) -> None:
+    once = s3_requests._pool(PLACE).connection_pool_kw["retries"]
+
+    with pytest.raises(HTTPError, match="EOF occurred|certificate verify failed"):
+        once.increment(method, "/", error=HTTPSError(lost))
 
 
 def test_a_source_of_another_size_than_its_digest_is_refused_before_any_request(source: Path) -> None:
