@@ -209,8 +209,10 @@ def _copy_durably(reader: BinaryIO, writer: BinaryIO) -> None:
 
 
 def _make_root(folder: Path) -> None:
-    """Make a folder and those above it; each new name is durable in the folder that holds it."""
+    """Make a folder and those above it; each new name is durable in the folder that holds it, whoever has made it."""
     if folder.is_dir():
+        with suppress(PermissionError):  # so it is none that another writer has just made
+            _sync_directory(folder.parent)
         return
     _make_root(folder.parent)
     folder.mkdir(exist_ok=True)

@@ -90,8 +90,26 @@ def test_a_folder_that_another_writer_has_made_is_synced_too_until_it_is_known_t
     synced.clear()
     blobs.put("a/b/2", source)
 
-    assert first == [blobs.root / "a" / "b", blobs.root / "a", blobs.root]
+    assert first == [blobs.root.parent, blobs.root / "a" / "b", blobs.root / "a", blobs.root]
     assert synced == [blobs.root / "a" / "b"]
+
+
+def test_a_root_that_was_there_before_in_a_folder_that_nobody_may_read_is_used_as_it_is(
+    blobs: LocalBlobs, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = local._sync_directory
+
+    def refuse(folder: Path) -> None:
+        if folder == blobs.root.parent:  # root may read everything, so the mode alone would not do
+            raise PermissionError(errno.EACCES, "no permission")
+        real(folder)
+
+    blobs.root.mkdir(parents=True)
+    monkeypatch.setattr(local, "_sync_directory", refuse)
+
+    blobs.put("a/b", source)
+
+    assert keys(blobs) == ["a/b"]
 
 
 def put_and_die(root: Path, source: Path) -> None:
