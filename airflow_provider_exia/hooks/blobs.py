@@ -1,7 +1,7 @@
 """An object connection becomes a blob store: ``minio`` (ours), or ``aws``, read by field without the Amazon provider.
 
-Of an ``aws`` connection the keys, a session token, the region and the endpoint are read. What would need Amazon's own
-library is refused by name: assumed roles, profiles, web identities, and keys from the machine.
+Of an ``aws`` connection the keys, a session token, the region, the endpoint and ``verify`` are read. What would need
+Amazon's own library is refused by name: assumed roles, profiles, web identities, and keys from the machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MINIO_EXTRAS = ("ca_file", "region", "secure")
 _AWS_KEYS = ("aws_access_key_id", "aws_secret_access_key")
-_AWS_IGNORED = ("config_kwargs", "service_config", "session_kwargs", "verify")
+_AWS_IGNORED = ("config_kwargs", "service_config", "session_kwargs")
 _AWS_REFUSED = (
     *("role_arn", "assume_role_method", "assume_role_kwargs", "external_id", "aws_account_id", "aws_iam_role"),
     *("profile_name", "profile", "s3_config_file", "s3_config_format", "host", *_AWS_IGNORED),
@@ -70,7 +70,7 @@ def _aws(connection: Connection, bucket: str) -> S3Place:
 
     fields = Fields(
         connection,
-        known=("aws_session_token", "endpoint_url", "region_name", *_AWS_KEYS),
+        known=("aws_session_token", "endpoint_url", "region_name", "verify", *_AWS_KEYS),
         refused=_AWS_REFUSED,
     )
     host, secure = _split(fields, fields.text("endpoint_url") or "https://s3.amazonaws.com", default=True)
@@ -81,6 +81,7 @@ def _aws(connection: Connection, bucket: str) -> S3Place:
         secure=secure,
         region=fields.text("region_name"),
         session_token=fields.text("aws_session_token"),
+        ca_file=_verified_by(fields),
         **_login(fields, connection.login or login, connection.password or password),
     )
 
@@ -94,6 +95,18 @@ def _split(fields: Fields, address: str, *, default: bool) -> tuple[str, bool]:
             "'http://10.0.0.5:9000', without a path"
         )
     return parts.netloc, parts.scheme == "https" if parts.scheme else default
+
+
+def _verified_by(fields: Fields) -> str | None:
+    """Return the file of certificates that Amazon's ``verify`` names, or None for the usual ones."""
+    verify = fields.text("verify")
+    if verify is None or verify.lower() == "true":
+        return None
+    if verify.lower() == "false":
+        raise fields.problem(
+            "'verify' is false, and no server is spoken to that nobody vouches for: name a file of certificates instead"
+        )
+    return verify
 
 
 def _login(fields: Fields, access_key: str | None, secret_key: str | None) -> dict[str, Any]:

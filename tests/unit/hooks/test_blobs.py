@@ -43,6 +43,8 @@ def connection(conn_type: str, extra: Any = None, **fields: Any) -> Connection:
             connection("aws", {"aws_access_key_id": "access", "aws_secret_access_key": "secret"}),
             {"endpoint": "s3.amazonaws.com"},
         ),
+        (connection("aws", {"verify": True}, **KEYS), {"endpoint": "s3.amazonaws.com"}),
+        (connection("aws", {"verify": "/ca.pem"}, **KEYS), {"endpoint": "s3.amazonaws.com", "ca_file": "/ca.pem"}),
         (connection("aws", {"endpoint_url": "http://store:8333"}, **KEYS), {"endpoint": "store:8333", "secure": False}),
     ],
 )
@@ -60,6 +62,7 @@ def test_a_connection_says_where_the_bucket_is(given: Connection, expected: dict
         (connection("minio", host="http://a:b@store", **KEYS), "'store' is no address of a server"),
         (connection("minio", host="store", password="secret"), r"its login \(the access key\) is empty"),
         (connection("minio", host="store", login="access"), r"its password \(the secret key\) is empty"),
+        (connection("aws", {"verify": False}, **KEYS), "'verify' is false, .*: name a file of certificates"),
         (connection("minio", {"secure": "si"}, host="store", **KEYS), "secure is 'si', expected true or false"),
         (connection("minio", {"tls": True}, host="store", **KEYS), "'tls' in its extra is not known: expected one of"),
         (connection("aws"), r"its login \(the access key\) is empty: give both; keys are never taken from the machine"),
@@ -68,7 +71,6 @@ def test_a_connection_says_where_the_bucket_is(given: Connection, expected: dict
             "'role_arn' in its extra is not supported here",
         ),
         (connection("aws", {"profile_name": "a"}, **KEYS), "'profile_name' in its extra is not supported here"),
-        (connection("aws", {"verify": False}, **KEYS), "'verify' in its extra is not supported here"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(given: Connection, problem: str) -> None:
