@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_exia.exceptions import ExiaError
 from airflow_provider_exia.model_library.formats import DEFAULT_FORMATS, FORMATS
 from airflow_provider_exia.model_library.probing import Probe, probe_blobs, probe_documents
-from airflow_provider_exia.storage.server_facts import TellsOfItself
+from airflow_provider_exia.storage.server_facts import TellsOfItself, Way
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _CLOCK_TOLERANCE = timedelta(seconds=5)
 _SLOW_SECONDS = 1.0
 _LITTLE_ROOM_BYTES = 1024**3
+_MEND_THE_WAY = "ask for TLS in its connection, as docs/security.md says"
 
 
 class Verdict(StrEnum):
@@ -94,8 +95,18 @@ def _server(resources: Resources, name: str, store: object) -> Iterator[Finding]
         yield _warning(f"{name}: server", f"it does not say what it is: {error}")
         return
     yield _ok(f"{name}: server", facts.product)
+    yield _way(name, facts.way)
     if facts.now is not None:
         yield _clock(name, facts.now, earliest=asked, latest=resources.clock.now())
+
+
+def _way(name: str, way: Way) -> Finding:
+    about = f"{name}: way"
+    if way is Way.PLAIN:
+        return _warning(about, f"{way}: whoever is on it can read passwords and models: {_MEND_THE_WAY}")
+    if way is Way.UNCHECKED:
+        return _warning(about, f"{way}, so another server can pass for this one: {_MEND_THE_WAY}")
+    return _ok(about, way)
 
 
 def _clock(name: str, told: datetime, *, earliest: datetime, latest: datetime) -> Finding:

@@ -37,7 +37,7 @@ from airflow_provider_exia.storage.documents import (
     field_values,
 )
 from airflow_provider_exia.storage.mongo_schema import check_schema, conflicting_key, ensure_indexes, has_indexes
-from airflow_provider_exia.storage.server_facts import ServerFacts
+from airflow_provider_exia.storage.server_facts import ServerFacts, Way, way_to
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -165,7 +165,8 @@ class MongoDocuments:
             version, now = admin.command("buildInfo")["version"], admin.command("hello")["localTime"]
         except PyMongoError as error:
             raise self._failure(error, unanswered=StoreUnavailable) from error
-        return ServerFacts(product=f"answers as MongoDB {version}", now=now.replace(tzinfo=UTC))
+        way = _way(self._uri, self._options)
+        return ServerFacts(product=f"answers as MongoDB {version}", way=way, now=now.replace(tzinfo=UTC))
 
     def close(self) -> None:
         """Release connections; the store can be used again afterwards."""
@@ -322,6 +323,18 @@ def _client_options(uri: str, options: Mapping[str, Any], answer_milliseconds: i
     chosen = {name.lower() for name in (*options, *dict(parse_qsl(urlsplit(uri).query)))}
     free = {name: value for name, value in ours.items() if name.lower() not in chosen}
     return {**free, **options, "retryReads": False, "retryWrites": False}
+
+
+def _way(uri: str, options: Mapping[str, Any]) -> Way:
+    asked = {**dict(parse_qsl(urlsplit(uri).query)), **options}
+    chosen = {name.lower(): str(value).lower() for name, value in asked.items()}
+    by_default = "true" if uri.startswith("mongodb+srv") else "false"
+    believes = ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames")
+    return way_to(
+        (unquote(urlsplit(f"//{member}").hostname or "") for member in _hosts_in(uri).split(",")),
+        encrypted=chosen.get("tls", chosen.get("ssl", by_default)) == "true",
+        checked=not any(chosen.get(name) == "true" for name in believes),
+    )
 
 
 def _kept(collection: Collection, document: Document, *, revision: int) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage.blobs import BlobInfo, BlobMissing, FileDigest, OtherBytes, check_key, measure
 from airflow_provider_exia.storage.documents import StorageError
 from airflow_provider_exia.storage.s3_requests import OTHER_BYTES, S3Place, S3Requests
+from airflow_provider_exia.storage.server_facts import ServerFacts, way_to
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -171,6 +173,14 @@ class S3Blobs:
             except S3Error as error:
                 if error.code != "NoSuchUpload":
                     raise
+
+    def server(self) -> ServerFacts:
+        """Ask the server what it is; the times of its blobs tell its clock."""
+        with self._requests.errors("cannot look at the bucket"):
+            answer = self._requests.send("HEAD")
+        host = urlsplit(f"//{self.place.endpoint}").hostname or ""
+        way = way_to([host], encrypted=self.place.secure, checked=True)
+        return ServerFacts(product=answer.headers.get("server") or "an S3 server", way=way)
 
     def close(self) -> None:
         """Release connections; the store can be used again afterwards."""

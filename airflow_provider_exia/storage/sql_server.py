@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
-from airflow_provider_exia.storage.server_facts import ServerFacts
+from airflow_provider_exia.storage.server_facts import ServerFacts, Way, way_to
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -59,12 +59,28 @@ def sql_url(
 
 
 def sql_facts(connection: Connection) -> ServerFacts:
-    """Ask a database for its name, its version and its clock."""
+    """Ask a database for its name, its version and its clock, and how it is spoken to."""
     name, question = _QUESTIONS[connection.dialect.name]
     version, now = connection.exec_driver_sql(question).one()
     if now is not None:
         now = now if now.tzinfo else now.replace(tzinfo=UTC)
-    return ServerFacts(product=f"{name} {version}", now=now)
+    return ServerFacts(product=f"{name} {version}", way=_way(connection), now=now)
+
+
+def _way(connection: Connection) -> Way:
+    url = connection.engine.url
+    if connection.dialect.name == "sqlite":
+        return Way.LOCAL
+    host = url.host or str(url.query.get("host") or url.query.get("unix_socket") or "")
+    checked = url.query.get("sslmode") == "verify-full" or "ssl_ca" in url.query
+    return way_to(host.split(","), encrypted=_encrypted(connection), checked=checked)
+
+
+def _encrypted(connection: Connection) -> bool:
+    if connection.dialect.name != "postgresql":
+        return bool(connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Ssl_cipher'").one()[-1])
+    driver: Any = connection.connection.dbapi_connection  # the server would tell of a pooler's connection, not of ours
+    return bool(getattr(driver, "pgconn", driver.info).ssl_in_use)
 
 
 def with_driver(dialect: str) -> str:

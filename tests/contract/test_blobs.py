@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.storage import server_facts
 from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobMissing, BlobStore, OtherBytes, measure
+from airflow_provider_exia.storage.server_facts import TellsOfItself, Way
 from tests.processes import all_at_once, at_once, exit_code
 
 if TYPE_CHECKING:
@@ -192,6 +194,19 @@ def test_a_checksum_of_the_stores_own_is_that_of_the_bytes_whatever_was_claimed(
         assert info is not None
         assert info.checksum in (None, real.checksum)
         assert content(blobs, "a/b") == b"some bytes"
+
+
+def test_a_server_says_what_it_is_and_that_others_can_listen(
+    blobs: BlobStore, blobs_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not isinstance(blobs, TellsOfItself):
+        pytest.skip("has no server")
+    monkeypatch.setattr(server_facts, "is_this_machine", lambda _: False)
+
+    facts = blobs.server()
+
+    assert facts.product
+    assert facts.way is (Way.PLAIN if blobs_backend.server else Way.LOCAL)
 
 
 def test_a_closed_store_can_be_used_again(blobs: BlobStore, source: Path) -> None:

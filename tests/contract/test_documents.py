@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_exia.storage import server_facts
 from airflow_provider_exia.storage.documents import Collection, DocumentStore, Query, WriteConflict
+from airflow_provider_exia.storage.server_facts import TellsOfItself, Way
 from tests.processes import alone, at_once
 
 if TYPE_CHECKING:
-    from tests.contract.conftest import OpenDocuments
+    from tests.contract.conftest import Backend, OpenDocuments
 
 SHELF = Collection(
     name="contract_shelf",
@@ -305,6 +307,19 @@ def test_deleting_an_absent_document_is_success(documents: DocumentStore) -> Non
     documents.delete(SHELF, key("b"))
 
     assert names(documents, Query(order="name")) == ["a"]
+
+
+def test_a_server_says_what_it_is_and_that_others_can_listen(
+    documents: DocumentStore, documents_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not isinstance(documents, TellsOfItself):
+        pytest.skip("has no server")
+    monkeypatch.setattr(server_facts, "is_this_machine", lambda _: False)
+
+    facts = documents.server()
+
+    assert facts.product
+    assert facts.way is (Way.PLAIN if documents_backend.server else Way.LOCAL)
 
 
 def test_a_closed_store_can_be_used_again(documents: DocumentStore) -> None:

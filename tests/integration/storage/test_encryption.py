@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from airflow.sdk import Connection
 
 from airflow_provider_exia.hooks.blobs import open_bucket
 from airflow_provider_exia.hooks.documents import documents_url
+from airflow_provider_exia.storage import server_facts
 from airflow_provider_exia.storage.blobs import sha256_of
 from airflow_provider_exia.storage.documents import (
     Collection,
@@ -23,6 +25,7 @@ from airflow_provider_exia.storage.documents import (
     WriteUnknown,
 )
 from airflow_provider_exia.storage.opening import open_documents
+from airflow_provider_exia.storage.server_facts import TellsOfItself, Way
 from tests.servers.encrypted import Encrypted, EncryptedMinio, EncryptedMongo, EncryptedPostgres
 from tests.servers.proxy import Proxy
 from tests.servers.server import PASSWORD, USER, Server
@@ -132,6 +135,30 @@ def test_a_server_of_documents_that_nobody_vouches_for_is_told_nothing(
     assert PASSWORD not in str(refused.value)
 
 
+def test_the_doctor_is_told_that_the_way_is_safe(documents: Running) -> None:
+    store = open_documents(documents_url(documents.connect(documents.authority)))
+
+    assert isinstance(store, TellsOfItself)
+    assert store.server().way is Way.CHECKED
+
+
+@pytest.mark.parametrize("documents", [pytest.param("postgres", marks=pytest.mark.servers("postgres"))], indirect=True)
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+@pytest.mark.parametrize(
+    ("mode", "way"), [("require", Way.UNCHECKED), ("prefer", Way.UNCHECKED), ("disable", Way.PLAIN)]
+)
+def test_the_way_to_postgresql_is_what_became_of_the_wish(
+    documents: Running, monkeypatch: pytest.MonkeyPatch, driver: str, mode: str, way: Way
+) -> None:
+    monkeypatch.setattr(server_facts, "is_this_machine", lambda _: False)
+    wishing = replace(documents, kind=replace(documents.kind, extra={"sslmode": mode}))
+    _, where = documents_url(wishing.connect(None)).split(":", 1)
+
+    with closing(open_documents(f"postgresql+{driver}:{where}")) as store:
+        assert isinstance(store, TellsOfItself)
+        assert store.server().way is way
+
+
 def test_a_write_whose_answer_is_lost_within_tls_leaves_its_outcome_open(documents: Running) -> None:
     with Proxy(documents.port) as proxy:
         store = open_documents(proxy.through(documents_url(documents.connect(documents.authority))))
@@ -154,6 +181,7 @@ def test_files_are_kept_through_tls(minio: Running, tmp_path: Path) -> None:
 
     with bucket.open("rules/model.json") as stream:
         assert stream.read() == b"{}"
+    assert bucket.server().way is Way.CHECKED
 
 
 @pytest.mark.servers("minio")

@@ -18,7 +18,7 @@ from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.permissions import read_permissions
 from airflow_provider_exia.model_library.signing import generate_key, read_keys
 from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
-from airflow_provider_exia.storage.server_facts import ServerFacts
+from airflow_provider_exia.storage.server_facts import ServerFacts, Way
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.resources import Resources
@@ -60,6 +60,7 @@ def test_a_good_library_has_no_failure_and_nothing_stays_behind(now_resources: R
     assert {about: finding.verdict.value for about, finding in found.items()} == {
         "documents": "ok",
         "documents: server": "ok",
+        "documents: way": "ok",
         "blobs": "ok",
         "blobs: clock": "ok",
         "formats": "ok",
@@ -140,7 +141,7 @@ def test_a_store_that_does_not_answer_is_waited_for_once(
 )
 def test_a_clock_that_is_off_is_told(now_resources: Resources, hours: int, words: str) -> None:
     def server() -> ServerFacts:
-        return ServerFacts(product="X 1", now=now_resources.clock.now() + timedelta(hours=hours))
+        return ServerFacts(product="X 1", way=Way.LOCAL, now=now_resources.clock.now() + timedelta(hours=hours))
 
     off = dataclasses.replace(now_resources, documents=Failing(now_resources.documents, "server", server))
 
@@ -148,6 +149,29 @@ def test_a_clock_that_is_off_is_told(now_resources: Resources, hours: int, words
 
     assert clock.verdict is Verdict.WARNING
     assert words in clock.words
+
+
+@pytest.mark.parametrize(
+    ("way", "verdict", "words"),
+    [
+        (Way.LOCAL, Verdict.OK, "on this machine"),
+        (Way.CHECKED, Verdict.OK, "its certificate is checked"),
+        (Way.UNCHECKED, Verdict.WARNING, "another server can pass for this one: ask for TLS in its connection"),
+        (Way.PLAIN, Verdict.WARNING, "can read passwords and models: ask for TLS in its connection"),
+    ],
+)
+def test_a_way_that_others_can_listen_on_is_told(
+    now_resources: Resources, way: Way, verdict: Verdict, words: str
+) -> None:
+    def server() -> ServerFacts:
+        return ServerFacts(product="X 1", way=way)
+
+    far = dataclasses.replace(now_resources, documents=Failing(now_resources.documents, "server", server))
+
+    found = findings(ModelLibrary(far))["documents: way"]
+
+    assert found.verdict is verdict
+    assert words in found.words
 
 
 def test_a_server_that_does_not_say_what_it_is_is_no_failure(now_resources: Resources) -> None:
