@@ -1,6 +1,6 @@
 """The rules of the journal's actions: promote, roll back, retire, restore, collect.
 
-Each returns a function of the newest entry that says what to append, or refuses. The table they follow is in
+Each returns an operation, whose rules say what to append after the newest entry, or refuse. The table they follow is in
 ``docs/model-library.md``.
 """
 
@@ -24,7 +24,7 @@ from airflow_provider_exia.model_library.exceptions import (
 )
 from airflow_provider_exia.model_library.journal import (
     Change,
-    Decide,
+    Operation,
     entry_with_sequence,
     newest_entry_about,
     since_of,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _OUT_OF_USE = (Action.RETIRE, Action.COLLECT)
 
 
-def promotion(resources: Resources, model: str, alias: str, version: int, *, history_window: int) -> Decide:
+def promotion(resources: Resources, model: str, alias: str, version: int, *, history_window: int) -> Operation:
     """Make ``version`` the live one of ``alias``.
 
     :param history_window: how many versions an alias's stack keeps
@@ -59,12 +59,12 @@ def promotion(resources: Resources, model: str, alias: str, version: int, *, his
         earlier = aliases[alias].stack if alias in aliases else ()
         stack = (version, *(number for number in earlier if number != version))[:history_window]
         aliases[alias] = AliasState(since=_next_sequence(newest), stack=stack)
-        return Change(action=Action.PROMOTE, version=version, alias=alias, aliases=aliases)
+        return Change(version=version, aliases=aliases)
 
-    return decide
+    return Operation(action=Action.PROMOTE, version=version, alias=alias, decide=decide)
 
 
-def rollback(resources: Resources, model: str, alias: str) -> Decide:
+def rollback(resources: Resources, model: str, alias: str) -> Operation:
     """Take the live version off ``alias``, so that the one below is live again: a pop, never back and forth."""
 
     def decide(newest: JournalEntry | None, expected: int | None) -> Change:
@@ -76,12 +76,12 @@ def rollback(resources: Resources, model: str, alias: str) -> Decide:
         if not stack:
             raise NothingToRollBackTo(model=model, alias=alias)
         aliases[alias] = AliasState(since=_next_sequence(newest), stack=stack)
-        return Change(action=Action.ROLLBACK, version=stack[0], alias=alias, aliases=aliases)
+        return Change(version=stack[0], aliases=aliases)
 
-    return decide
+    return Operation(action=Action.ROLLBACK, alias=alias, decide=decide)
 
 
-def retirement(resources: Resources, model: str, version: int) -> Decide:
+def retirement(resources: Resources, model: str, version: int) -> Operation:
     """Take ``version`` out of use: out of every stack, never promoted again unless restored."""
 
     def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
@@ -89,22 +89,22 @@ def retirement(resources: Resources, model: str, version: int) -> Decide:
         aliases = newest.aliases if newest else {}
         _check_not_live(model, version, aliases)
         check_ready(resources, model, version)
-        return Change(action=Action.RETIRE, version=version, aliases=_without(version, aliases))
+        return Change(version=version, aliases=_without(version, aliases))
 
-    return decide
+    return Operation(action=Action.RETIRE, version=version, decide=decide)
 
 
-def restoration(resources: Resources, model: str, version: int) -> Decide:
+def restoration(resources: Resources, model: str, version: int) -> Operation:
     """Take back a retirement; the version does not return to stacks."""
 
     def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
         _check_retired(resources, model, version)
-        return Change(action=Action.RESTORE, version=version, aliases=newest.aliases if newest else {})
+        return Change(version=version, aliases=newest.aliases if newest else {})
 
-    return decide
+    return Operation(action=Action.RESTORE, version=version, decide=decide)
 
 
-def collection(resources: Resources, model: str, version: int, *, before: datetime) -> Decide:
+def collection(resources: Resources, model: str, version: int, *, before: datetime) -> Operation:
     """Give up the files of ``version`` for ever.
 
     :param before: when it must have been retired
@@ -112,9 +112,9 @@ def collection(resources: Resources, model: str, version: int, *, before: dateti
 
     def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
         check_collectable(resources, model, version, before=before)
-        return Change(action=Action.COLLECT, version=version, aliases=newest.aliases if newest else {})
+        return Change(version=version, aliases=newest.aliases if newest else {})
 
-    return decide
+    return Operation(action=Action.COLLECT, version=version, decide=decide)
 
 
 def check_collectable(resources: Resources, model: str, version: int, *, before: datetime) -> None:

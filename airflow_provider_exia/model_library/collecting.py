@@ -179,9 +179,9 @@ def _collect_retired(
 
 def _write_entry(resources: Resources, version: Version, before: datetime, by: str) -> None:
     """Append the collect entry, after which nobody can restore or promote the version."""
-    decide = aliases.collection(resources, version.model, version.number, before=before)
+    collection = aliases.collection(resources, version.model, version.number, before=before)
     signing = journal.Signing(by=by, token=resources.new_token())
-    journal.append(resources, version.model, decide, signing)
+    journal.append(resources, version.model, collection, signing)
     crash_point("collect.entry-written")
 
 

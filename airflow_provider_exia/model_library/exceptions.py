@@ -148,6 +148,21 @@ class AliasMoved(MoveRefused):
         )
 
 
+class TokenTaken(MoveRefused):
+    """The token names another move than the one that is asked for.
+
+    :param entry: what is in the journal under this token
+    :param asked: the entry that was asked for
+    """
+
+    def __init__(self, *, entry: JournalEntry, asked: JournalEntry) -> None:
+        self.entry, self.asked = entry, asked
+        super().__init__(
+            f"token {entry.token!r} is that of entry {entry.sequence} of {entry.model!r} ({_move(entry)}), which is "
+            f"not what is asked for now ({_move(asked)}): nothing was done; give another token, or none"
+        )
+
+
 class VersionRetired(MoveRefused):
     """The version was retired or collected.
 
@@ -208,6 +223,10 @@ class NothingToRollBackTo(MoveRefused):
         super().__init__(
             f"alias {alias!r} of {model!r} has no earlier version to go back to: promote the version you want instead"
         )
+
+
+def _move(entry: JournalEntry) -> str:
+    return f"{entry.action} of version {entry.version}" + (f" as {entry.alias}" if entry.alias else "")
 
 
 class FormatRefused(ModelLibraryError):

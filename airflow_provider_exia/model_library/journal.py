@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from airflow_provider_exia.clock import to_text
 from airflow_provider_exia.crash_points import crash_point
-from airflow_provider_exia.model_library.exceptions import ModelLibraryError
+from airflow_provider_exia.model_library.exceptions import ModelLibraryError, TokenTaken
 from airflow_provider_exia.model_library.names import check_key_text
 from airflow_provider_exia.model_library.records import (
     MODEL_JOURNAL,
@@ -26,15 +26,11 @@ from airflow_provider_exia.storage.documents import Query
 class Change:
     """What a decision wants to append.
 
-    :param action: what is done
     :param version: the version it is about
-    :param alias: the alias that moves, if one does
     :param aliases: all aliases afterwards
     """
 
-    action: Action
     version: int
-    alias: str | None = None
     aliases: Mapping[str, AliasState]
 
 
@@ -65,21 +61,40 @@ class Decide(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What is asked for, and the rules by which it is decided.
+
+    :param action: what is done
+    :param version: the version it is about; None: the rules find it
+    :param alias: the alias that moves, if one does
+    :param decide: the rules
+    """
+
+    action: Action
+    version: int | None = None
+    alias: str | None = None
+    decide: Decide
+
+    def wrote(self, entry: JournalEntry) -> bool:
+        """Say whether an entry is one that this operation appends."""
+        asked = (self.action, self.alias, entry.version if self.version is None else self.version)
+        return asked == (entry.action, entry.alias, entry.version)
+
+
 def append(
     resources: Resources,
     model: str,
-    decide: Decide,
+    operation: Operation,
     signing: Signing,
     *,
-    alias: str | None = None,
     expected: int | None = None,
 ) -> JournalEntry:
     """Append one entry, exactly once per token.
 
-    :param decide: the action's rules
-    :param alias: the alias that the action moves
-    :param expected: ``since`` of that alias on which the caller decided; None: as seen at this call's first look
+    :param expected: ``since`` of the alias on which the caller decided; None: as seen at this call's first look
     :returns: the entry; after a repetition the one of the earlier try
+    :raises TokenTaken: the token's entry is of another operation
     :raises ModelLibraryError: the rules refuse, and no own entry is there or will be
     :raises OutcomeUnknown: the store stopped answering; repeat with the same token
     """
@@ -87,16 +102,17 @@ def append(
         with attempt:
             newest, own = _newest_and_own(resources, model, signing.token)
             if own is not None:
-                return own
-            if expected is None and alias is not None:
-                expected = since_of(newest, alias)  # once: what a later turn of the loop sees was not decided on
+                return _of_this_operation(own, operation)
+            if expected is None and operation.alias is not None:
+                # Once: what a later turn of the loop sees was not decided on.
+                expected = since_of(newest, operation.alias)
             try:
-                change = decide(newest, expected)
+                change = operation.decide(newest, expected)
             except ModelLibraryError:
                 if _is_still_newest(resources, model, newest):
                     raise
                 continue
-            entry = _entry(resources, model, newest, change, signing, expected)
+            entry = _entry(resources, model, newest, operation, change, signing, expected)
             crash_point("journal.decided")
             resources.documents.insert(MODEL_JOURNAL, to_document(entry))
             crash_point("journal.entry-written")
@@ -151,6 +167,7 @@ def _entry(
     resources: Resources,
     model: str,
     newest: JournalEntry | None,
+    operation: Operation,
     change: Change,
     signing: Signing,
     expected: int | None,
@@ -159,9 +176,9 @@ def _entry(
     return JournalEntry(
         model=model,
         sequence=newest.sequence + 1 if newest else 1,
-        action=change.action,
+        action=operation.action,
         version=change.version,
-        alias=change.alias,
+        alias=operation.alias,
         token=signing.token,
         expected=expected,
         by=signing.by,
@@ -171,6 +188,13 @@ def _entry(
         aliases=change.aliases,
         revision=1,
     )
+
+
+def _of_this_operation(own: JournalEntry, operation: Operation) -> JournalEntry:
+    if not operation.wrote(own):
+        asked = replace(own, action=operation.action, alias=operation.alias, version=operation.version or own.version)
+        raise TokenTaken(entry=own, asked=asked)
+    return own
 
 
 def _newest_and_own(resources: Resources, model: str, token: str) -> tuple[JournalEntry | None, JournalEntry | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -164,19 +165,20 @@ class ModelLibrary(InlineObjects):
         :param reference: the version; an alias or ``latest`` in it is resolved first
         :param expected: ``since`` of the alias on which the caller decided (0: not set); None: as it is now
         :param by: who does it; a text is a person, whatever it looks like
-        :param token: under which a repetition finds its own move
+        :param token: under which a repetition finds its own move; another move needs another
         :param decision: id of the gate's decision
         :returns: the entry of the move
         :raises AliasMoved: somebody moved it since ``expected``
         :raises AliasProtected: others only may move it
         :raises VersionRetired: the version is out of use
+        :raises TokenTaken: the token names another move
         """
         check_alias(alias)
         model, number = self._target(reference, token)
-        decide = aliases.promotion(self.resources, model, alias, number, history_window=self._history_window)
-        decide = self._if_allowed(decide, model, alias, by)
+        promotion = aliases.promotion(self.resources, model, alias, number, history_window=self._history_window)
+        promotion = self._if_allowed(promotion, model, by)
         signing = self._sign(by, reason, token, decision)
-        return journal.append(self.resources, model, decide, signing, alias=alias, expected=expected)
+        return journal.append(self.resources, model, promotion, signing, expected=expected)
 
     def rollback(
         self,
@@ -197,9 +199,8 @@ class ModelLibrary(InlineObjects):
         """
         check_alias(alias)
         self._require(model)
-        decide = self._if_allowed(aliases.rollback(self.resources, model, alias), model, alias, by)
-        signing = self._sign(by, reason, token)
-        return journal.append(self.resources, model, decide, signing, alias=alias, expected=expected)
+        rollback = self._if_allowed(aliases.rollback(self.resources, model, alias), model, by)
+        return journal.append(self.resources, model, rollback, self._sign(by, reason, token), expected=expected)
 
     def retire(
         self, reference: str, *, by: str | Actor | None = None, reason: str = "", token: str | None = None
@@ -209,8 +210,8 @@ class ModelLibrary(InlineObjects):
         :raises VersionIsLive: an alias names it
         """
         model, number = self._target(reference, token)
-        decide = aliases.retirement(self.resources, model, number)
-        return journal.append(self.resources, model, decide, self._sign(by, reason, token))
+        retirement = aliases.retirement(self.resources, model, number)
+        return journal.append(self.resources, model, retirement, self._sign(by, reason, token))
 
     def restore(
         self, reference: str, *, by: str | Actor | None = None, reason: str = "", token: str | None = None
@@ -220,8 +221,8 @@ class ModelLibrary(InlineObjects):
         :raises NotRetired: the version is not retired
         """
         model, number = self._target(reference, token)
-        decide = aliases.restoration(self.resources, model, number)
-        return journal.append(self.resources, model, decide, self._sign(by, reason, token))
+        restoration = aliases.restoration(self.resources, model, number)
+        return journal.append(self.resources, model, restoration, self._sign(by, reason, token))
 
     def collect(
         self, model: str, *, grace: timedelta = collecting.GRACE, delete: bool = False, by: str | Actor | None = None
@@ -322,15 +323,16 @@ class ModelLibrary(InlineObjects):
         own = journal.entry_with_token(self.resources, parsed.model, token) if token else None
         return parsed.model, own.version if own else resolving.resolve(self.resources, parsed).number
 
-    def _if_allowed(self, decide: journal.Decide, model: str, alias: str, by: str | Actor | None) -> journal.Decide:
-        """Let an action move an alias only if the actor may."""
+    def _if_allowed(self, operation: journal.Operation, model: str, by: str | Actor | None) -> journal.Operation:
+        """Let an operation move its alias only if the actor may."""
 
         def decide_if_allowed(newest: JournalEntry | None, expected: int | None) -> journal.Change:
             # Here, behind the look for an own entry: what was done while it was allowed is found again, not refused.
-            self.protected.check(model, alias, self._actor(by))
-            return decide(newest, expected)
+            if operation.alias is not None:
+                self.protected.check(model, operation.alias, self._actor(by))
+            return operation.decide(newest, expected)
 
-        return decide_if_allowed
+        return replace(operation, decide=decide_if_allowed)
 
     def _actor(self, by: str | Actor | None) -> Actor:
         actor = by or self._by or login_name()

@@ -160,7 +160,9 @@ class ModelPromoteOperator(ExiaOperator):
             raise InvalidInput("ModelPromoteOperator: give a reference, a decision of the gate, or both")
         request = request_of(context)
         token = (
-            f"episode:{request.monitor}:{request.episode}" if request else f"{work_key(context, self.alias)}:promote"
+            f"episode:{request.monitor}:{request.episode}:{self.alias}"
+            if request
+            else f"{work_key(context, self.alias)}:promote"
         )
         entry = self.library.promote(
             f"{decision.model}/{decision.challenger}" if decision else str(self.reference),

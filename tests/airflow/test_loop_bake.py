@@ -64,7 +64,7 @@ def test_a_better_model_is_watched_beside_its_predecessor_and_stays(loops: Loops
     assert loop.actions_of(1).count("baked") == 1
     assert loop.entry().state == "HEALTHY"
     (promotion,) = moves(loop)
-    assert promotion.token == "episode:error:1"
+    assert promotion.token == "episode:error:1:champion"
     assert promotion.decision is not None
 
 
@@ -94,7 +94,7 @@ def test_a_promotion_that_proves_worse_is_taken_back_with_nobody_acting(loops: L
     seen_on = loop.watch()
 
     promotion, back = moves(loop)
-    assert (promotion.action, promotion.version, promotion.token) == ("promote", 2, "episode:error:1")
+    assert (promotion.action, promotion.version, promotion.token) == ("promote", 2, "episode:error:1:champion")
     assert (back.action, back.version, back.token) == ("rollback", 1, f"auto:error:{promotion.sequence}")
     assert back.by == f"breaching_watch/{seen_on}/watch.evaluate"
     assert back.expected == promotion.sequence

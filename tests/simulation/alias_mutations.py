@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.model_library import aliases
-from airflow_provider_exia.model_library.journal import Change, Decide
+from airflow_provider_exia.model_library.journal import Change, Operation
 from airflow_provider_exia.model_library.records import Action, JournalEntry
 from tests.simulation.mutations import Mutation, do_nothing
 
@@ -21,11 +21,11 @@ def _unchanged(_version: int, state: Any) -> Any:
     return dict(state)
 
 
-def _restoration_of_anything(_resources: Resources, _model: str, version: int) -> Decide:
+def _restoration_of_anything(_resources: Resources, _model: str, version: int) -> Operation:
     def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
-        return Change(action=Action.RESTORE, version=version, aliases=newest.aliases if newest else {})
+        return Change(version=version, aliases=newest.aliases if newest else {})
 
-    return decide
+    return Operation(action=Action.RESTORE, version=version, decide=decide)
 
 
 ALIAS_MUTATIONS = (

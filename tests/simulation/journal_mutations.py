@@ -42,10 +42,9 @@ _append = journal.append
 def append_refreshing(
     resources: Resources,
     model: str,
-    decide: journal.Decide,
+    operation: journal.Operation,
     signing: journal.Signing,
     *,
-    alias: str | None = None,
     expected: int | None = None,
 ) -> JournalEntry:
     """Append, deciding after a lost race on what is there then."""
@@ -54,9 +53,10 @@ def append_refreshing(
     def decide_on_what_is_there(newest: JournalEntry | None, expected: int | None) -> journal.Change:
         nonlocal looks
         looks += 1
-        return decide(newest, expected if looks == 1 else None)
+        return operation.decide(newest, expected if looks == 1 else None)
 
-    return _append(resources, model, decide_on_what_is_there, signing, alias=alias, expected=expected)
+    refreshing = replace(operation, decide=decide_on_what_is_there)
+    return _append(resources, model, refreshing, signing, expected=expected)
 
 
 _entry = journal._entry

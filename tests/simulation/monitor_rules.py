@@ -45,7 +45,7 @@ def untrue_refusals(new: Sequence[Document], journal: Sequence[Document], runs: 
         return
     tokens = {entry["token"] for entry in journal}
     for entry in new:
-        promoted = f"episode:{entry['monitor']}:{entry['episode']}" in tokens
+        promoted = f"episode:{entry['monitor']}:{entry['episode']}:champion" in tokens
         if entry["action"] == "refused" and promoted:
             yield f"the monitor's entry {entry['sequence']} says refused, and the promotion is there"
 

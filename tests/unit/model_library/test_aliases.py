@@ -23,7 +23,7 @@ from airflow_provider_exia.model_library.exceptions import (
     VersionNotReady,
     VersionRetired,
 )
-from airflow_provider_exia.model_library.journal import Change, Signing, append
+from airflow_provider_exia.model_library.journal import Change, Operation, Signing, append
 from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.records import VERSIONS, Action, AliasState, JournalEntry, State, Version
 from airflow_provider_exia.model_library.resources import Resources
@@ -335,9 +335,10 @@ def collect(library: ModelLibrary, version: Version) -> None:
 
     def decide(newest: JournalEntry | None, _expected: int | None) -> Change:
         assert newest is not None
-        return Change(action=Action.COLLECT, version=version.number, aliases=newest.aliases)
+        return Change(version=version.number, aliases=newest.aliases)
 
-    append(library.resources, version.model, decide, Signing(by="collector", token=f"collect {version.number}"))
+    collection = Operation(action=Action.COLLECT, version=version.number, decide=decide)
+    append(library.resources, version.model, collection, Signing(by="collector", token=f"collect {version.number}"))
     set_state(library, version, State.COLLECTED)
 
 

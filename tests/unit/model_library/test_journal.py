@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_exia.exceptions import OutcomeUnknown
-from airflow_provider_exia.model_library.exceptions import AliasMoved, MoveRefused, VersionRetired
+from airflow_provider_exia.model_library.exceptions import AliasMoved, MoveRefused, TokenTaken, VersionRetired
 from airflow_provider_exia.model_library.library import ModelLibrary
 from airflow_provider_exia.model_library.records import MODEL_JOURNAL, JournalEntry, Version
 from airflow_provider_exia.storage.codec import DamagedDocument
@@ -60,6 +60,40 @@ def test_a_repetition_finds_its_own_entry_though_its_reference_means_nothing_by_
 
     assert again == done
     assert library.retired("delay") == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("ask", "asked"),
+    [
+        (lambda library: library.promote("delay/1", alias="canary", token="t"), "promote of version 1 as canary"),
+        (lambda library: library.promote("delay/2", token="t"), "promote of version 2 as champion"),
+        (lambda library: library.rollback("delay", token="t"), "rollback of version 1 as champion"),
+        (lambda library: library.retire("delay/1", token="t"), "retire of version 1"),
+    ],
+)
+def test_a_token_of_another_move_is_refused_and_not_taken_for_a_repetition(
+    library: ModelLibrary, ask: Any, asked: str
+) -> None:
+    done = library.promote("delay/1", token="t")
+
+    with pytest.raises(TokenTaken) as refused:
+        ask(library)
+
+    assert str(refused.value) == (
+        f"token 't' is that of entry 1 of 'delay' (promote of version 1 as champion), which is not what is asked for "
+        f"now ({asked}): nothing was done; give another token, or none"
+    )
+    assert library.history("delay") == [done]
+
+
+def test_a_rollback_is_repeated_whatever_version_it_found(library: ModelLibrary) -> None:
+    for reference in ("delay/1", "delay/2", "delay/3"):
+        library.promote(reference)
+    done = library.rollback("delay", token="t")
+
+    again = library.rollback("delay", token="t")
+
+    assert (again, done.version) == (done, 2)
 
 
 def test_tokens_of_different_models_do_not_meet(library: ModelLibrary, publish: Publish) -> None:

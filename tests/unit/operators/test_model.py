@@ -11,7 +11,13 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
-from airflow_provider_exia.model_library.exceptions import AliasMoved, NotFound, NothingToRollBackTo, UnknownModel
+from airflow_provider_exia.model_library.exceptions import (
+    AliasMoved,
+    NotFound,
+    NothingToRollBackTo,
+    TokenTaken,
+    UnknownModel,
+)
 from airflow_provider_exia.model_library.records import Role
 from airflow_provider_exia.monitoring.decisions import DecisionLog, GateDecision
 from airflow_provider_exia.monitoring.gate import Judgement, Verdict
@@ -228,6 +234,32 @@ def test_a_retry_of_a_promotion_finds_its_own_move(library: ModelLibrary, tmp_pa
 
     assert again == "delay/1"
     assert [entry.version for entry in library.history("delay")] == [2, 1]
+
+
+def test_a_training_run_of_an_episode_may_promote_more_than_one_alias(library: ModelLibrary, tmp_path: Path) -> None:
+    publish(library, tmp_path, 1, 2)
+    library.promote("delay/1")
+    context = context_of("promote")
+    context["dag_run"].conf = {"monitor": "loss", "episode": 3, "ticket": "t"}
+
+    for alias in ("canary", "champion"):
+        ModelPromoteOperator(task_id="promote", reference="delay/2", alias=alias).execute(context)
+
+    assert (library.alias("delay", alias="canary").live, library.alias("delay").live) == (2, 2)
+    assert [entry.token for entry in library.history("delay")][:2] == [
+        "episode:loss:3:champion",
+        "episode:loss:3:canary",
+    ]
+
+
+def test_an_episode_does_not_promote_a_second_version_and_says_so(library: ModelLibrary, tmp_path: Path) -> None:
+    publish(library, tmp_path, 1, 2)
+    context = context_of("promote")
+    context["dag_run"].conf = {"monitor": "loss", "episode": 3, "ticket": "t"}
+    ModelPromoteOperator(task_id="promote", reference="delay/1").execute(context)
+
+    with pytest.raises(TokenTaken, match="promote of version 1 as champion.*promote of version 2 as champion"):
+        ModelPromoteOperator(task_id="promote", reference="delay/2").execute(context)
 
 
 def test_a_promotion_keeps_the_decision_and_its_numbers(library: ModelLibrary, tmp_path: Path) -> None:
