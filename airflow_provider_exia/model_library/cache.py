@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 log = logging.getLogger(__name__)
@@ -90,15 +91,17 @@ class FileCache:
             Path(name).unlink(missing_ok=True)
 
     def _make_room(self) -> None:
-        """Throw out what was not used for longest, and what killed processes left half-written."""
+        """Throw out what was not used for longest, and what killed processes left half-written; touch nothing else."""
         files: list[tuple[float, int, str]] = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):  # thrown out by another process
                     found = entry.stat(follow_symlinks=False)
-                    if not entry.name.startswith(_INCOMING):
+                    if not S_ISREG(found.st_mode):
+                        continue
+                    if _SHA256.fullmatch(entry.name):
                         files.append((found.st_mtime, found.st_size, entry.path))
-                    elif found.st_mtime < time.time() - _INCOMING_SECONDS:
+                    elif entry.name.startswith(_INCOMING) and found.st_mtime < time.time() - _INCOMING_SECONDS:
                         os.unlink(entry.path)
         excess = sum(size for _, size, _ in files) - self.max_bytes
         for _, size, path in sorted(files):

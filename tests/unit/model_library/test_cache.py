@@ -198,6 +198,21 @@ def test_what_was_not_used_for_longest_is_thrown_out(tmp_path: Path) -> None:
     assert kept(cache) == sorted([names[0], names[2], newest])
 
 
+def test_what_others_have_in_the_folder_is_neither_counted_nor_removed(tmp_path: Path) -> None:
+    cache = FileCache(folder=tmp_path / "cache", max_bytes=30)
+    (cache.folder / ("0" * 64)).mkdir(parents=True)
+    (cache.folder / ".exia-folder").mkdir()
+    notes = cache.folder / "notes.txt"
+    notes.write_bytes(b"x" * 100)
+    for path in cache.folder.iterdir():
+        os.utime(path, times=(time.time() - 100 * 3600,) * 2)
+    theirs = kept(cache)
+
+    mine = [keep(cache, tmp_path / "source", bytes([number]) * 20) for number in range(2)]
+
+    assert kept(cache) == sorted([*theirs, mine[1]])
+
+
 def test_a_file_larger_than_the_cache_throws_nothing_out(tmp_path: Path) -> None:
     cache = FileCache(folder=tmp_path / "cache", max_bytes=30)
     small = keep(cache, tmp_path / "source", b"small")
