@@ -7,6 +7,7 @@ library what is true now.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow.sdk import Asset, AssetAlias
 
@@ -33,7 +34,7 @@ def model_asset(
     :raises InvalidInput: the name of the model or alias cannot be one
     """
     path = check_model_name(model) if alias is None else f"{check_model_name(model)}@{check_alias(alias)}"
-    return Asset(uri=f"exia-model://{exia_conn_id}/{path}", group="exia")
+    return Asset(uri=f"exia-model://{quote(exia_conn_id, safe='')}/{path}", group="exia")
 
 
 def announce_version(context: Mapping[str, Any], exia_conn_id: str, version: Version) -> None:

@@ -35,6 +35,15 @@ def test_a_model_and_its_alias_are_assets_of_the_connection_they_are_published_t
     assert model_asset("churn", exia_conn_id="exia_prod").uri == "exia-model://exia_prod/churn"
 
 
+@pytest.mark.parametrize("conn_id", ["exia#prod", "exia/prod", "exia:prod", "exia\\prod", "exia(prod)!"])
+def test_every_id_that_airflow_takes_for_a_connection_keeps_its_models_apart(conn_id: str) -> None:
+    names = [model_asset(model, exia_conn_id=conn_id).uri for model in ("churn", "delay")]
+    names += [model_asset("churn", exia_conn_id=other).uri for other in ("exia", "prod", "exia_prod")]
+
+    assert len(set(names)) == 5
+    assert all(name.endswith(("/churn", "/delay")) for name in names)
+
+
 @pytest.mark.parametrize(("model", "alias"), [("Churn!", None), ("churn", "latest"), ("churn", "a b")])
 def test_what_can_be_no_model_or_alias_is_no_asset(model: str, alias: str | None) -> None:
     with pytest.raises(InvalidInput):
