@@ -79,7 +79,7 @@ def named_connections(connection: Connection) -> list[str]:
         extra = json.loads(connection.extra or "{}")
     except ValueError:
         return []  # opening says what is wrong
-    named = [str(extra.get(store) or "") for store in STORES] if isinstance(extra, dict) else []
+    named = [str(extra.get(store) or "").strip() for store in STORES] if isinstance(extra, dict) else []
     return [name for name in named if name and _is_id(name)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from collections.abc import Callable
@@ -219,3 +220,16 @@ def test_the_connection_test_says_what_is_wrong_with_the_connection(connect: Con
         "'blobs' is empty; give both 'documents' and 'blobs', or neither",
     )
     assert ModelLibraryHook("exia_elsewhere").test_connection()[0] is False
+
+
+def test_a_trigger_reads_beforehand_every_connection_that_opening_asks_for(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    connect(documents=" shared_documents ", blobs=f"file://{tmp_path}/blobs")
+    monkeypatch.setenv("AIRFLOW_CONN_SHARED_DOCUMENTS", "postgres://ann:secret@127.0.0.1/exia")
+    hook = ModelLibraryHook()
+    asyncio.run(hook.prepare())
+    for name in ("EXIA_DEFAULT", "SHARED_DOCUMENTS"):
+        monkeypatch.delenv(f"AIRFLOW_CONN_{name}")
+
+    assert hook.library.resources.documents is not None
