@@ -72,6 +72,11 @@ class ModelLibraryHook(BaseHook):
         """Return the library."""
         return self.library
 
+    def close(self) -> None:
+        """Close the library's connections; the next use opens them again."""
+        if "library" in self.__dict__:
+            self.library.close()
+
     def read_inline(self, reference: str) -> Any:
         """Return the JSON value of a version, or the code that it refers to, verified first.
 

@@ -39,6 +39,9 @@ class LookingTrigger(BaseTrigger):
         :returns: what was found, as JSON values, or None
         """
 
+    def release(self) -> None:
+        """Let go of what a look holds open; the next look opens it again."""
+
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments that make this trigger again."""
         return (
@@ -68,3 +71,6 @@ class LookingTrigger(BaseTrigger):
         except (ConsulUnavailable, StoreUnavailable) as error:
             self.log.warning("looking again in %s s: %s", self.poll_seconds, error)
             return None
+        finally:
+            # A triggerer may hold a thousand triggers, and a server has fewer connections to give.
+            self.release()

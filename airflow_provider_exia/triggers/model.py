@@ -32,6 +32,10 @@ class ModelAliasTrigger(LookingTrigger):
         """Return the version that counts, as a numbered reference, or None."""
         return self._condition.met_by(self.hook.library)
 
+    def release(self) -> None:
+        """Close the library's connections."""
+        self.hook.close()
+
     @cached_property
     def _condition(self) -> AliasCondition:
         from airflow_provider_exia.model_library.waiting import AliasCondition

@@ -41,6 +41,10 @@ class MonitorConditionTrigger(LookingTrigger):
         journal = self.hook.journal(self.arguments["model"], self.arguments["monitor"])
         return meets(journal, self.hook.points, self._condition)
 
+    def release(self) -> None:
+        """Close the library's connections."""
+        self.hook.close()
+
     @cached_property
     def _condition(self) -> Condition:
         from airflow_provider_exia.monitoring.conditions import Condition

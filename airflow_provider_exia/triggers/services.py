@@ -84,6 +84,10 @@ class ServiceModelTrigger(LookingTrigger):
         reference = alias.met_by(self.library_hook.library)
         return reference if reference and serving.met_by(self.hook.services, reference) else None
 
+    def release(self) -> None:
+        """Close the library's connections."""
+        self.library_hook.close()
+
     @cached_property
     def _conditions(self) -> tuple[AliasCondition, ServingCondition]:
         from airflow_provider_exia.model_library.waiting import AliasCondition
