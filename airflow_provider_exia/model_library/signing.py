@@ -218,14 +218,16 @@ def check_signature(keys: Keys, version: Version) -> bool:
     if version.signature is None:
         raise SignatureRefused(
             reference=version.reference,
-            problem="it is not signed, and keys are configured here: publish it again with a signing key",
+            problem="it is not signed, and keys are configured here: publish it again with a signing key and another "
+            "'work', or 'exia copy' it into a library with a key",
         )
     parts = _SIGNATURE.fullmatch(version.signature)
     signature = _decode_base64(parts[3]) if parts else None
     if parts is None or signature is None:
         raise SignatureRefused(
             reference=version.reference,
-            problem="its signature is damaged: restore its document from a backup, or publish it again",
+            problem="its signature is damaged: restore its document from a backup, or publish it again with another "
+            "'work'",
         )
     name = f"{parts[1]}:{parts[2]}"
     named = [key for key in keys.all if key.name == name]

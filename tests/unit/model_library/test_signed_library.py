@@ -109,7 +109,7 @@ def test_the_same_work_that_is_there_unsigned_is_not_returned_as_if_it_could_be_
     publish(value=1)
     signing = opened(PRIVATE)
 
-    with pytest.raises(SignatureRefused, match="delay/1 is refused: it is not signed"):
+    with pytest.raises(SignatureRefused, match="delay/1 is refused: it is not signed.*and another 'work'"):
         signing.publish("delay", make_file(content=1), format="json")
 
     again = signing.publish("delay", make_file(content=1), format="json", work="with the key")
