@@ -234,6 +234,11 @@ def _check_unchanged(pending: Version, sources: Mapping[str, SourceFile]) -> Non
 
 
 def _check_facts(publication: Publication) -> None:
+    if not isinstance(publication.metrics, Mapping):
+        raise InvalidInput(
+            f"the metrics of {publication.model!r} are a {type(publication.metrics).__name__}: expected names and "
+            'numbers, as in {"brier": 0.2}'
+        )
     for name, metric in publication.metrics.items():
         try:
             canonical_json(float(metric))

@@ -264,6 +264,17 @@ def test_a_version_has_exactly_one_model_file(
         library.publish("delay", files, format="json")
 
 
+def test_metrics_that_are_no_names_and_numbers_are_refused(
+    library: ModelLibrary, make_file: MakeFile, nothing_stored: Callable[[], bool]
+) -> None:
+    metrics: Any = "brier=0.2"
+
+    with pytest.raises(InvalidInput, match="the metrics of 'delay' are a str: expected names and numbers"):
+        library.publish("delay", make_file("model.json", 1), format="json", metrics=metrics)
+
+    assert nothing_stored()
+
+
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), -float("inf"), None, "good", [1], 10**400], ids=lambda value: str(value)[:8]
 )
