@@ -35,8 +35,11 @@ def holdout_file(holdout: Any, folder: Path, *, data: str | None) -> Path:
 
 
 def digest_of_data(data: str | None) -> str | None:
-    """Return the SHA-256 of data where it is a file of this machine, else None."""
-    if data is None or not Path(data).is_file():
+    """Return the SHA-256 of data where it is a file of this machine; None where it is something else, as a query."""
+    try:
+        if data is None or not Path(data).is_file():
+            return None
+    except (OSError, TypeError):  # longer than any path, or no text at all
         return None
     with Path(data).open("rb") as stream:
         return sha256_of(stream)[0]

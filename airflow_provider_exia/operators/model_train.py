@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,8 +95,8 @@ class ModelTrainOperator(ExiaOperator):
         self.library.check_publishable(self.model, format=self.format)
         function = self._function()
         training = self._training_context(context, episode)
-        trained = function(training)
-        version = self._publish(trained, training, work, run_facts(context), code_version_of(function))
+        lineage = self._lineage(context, training, function)
+        version = self._publish(function(training), training, work, lineage)
         announce_version(context, self.exia_conn_id, version)
         self.log.info("published %s %s", version.reference, dict(version.metrics))
         return version.reference
@@ -139,11 +140,9 @@ class ModelTrainOperator(ExiaOperator):
             )
         return {**Snapshot.from_document(self.snapshot).values, **(self.parameters or {})}
 
-    def _publish(
-        self, trained: object, training: TrainingContext, work: str, run: dict[str, Any], code_version: str | None
-    ) -> Version:
+    def _publish(self, trained: object, training: TrainingContext, work: str, lineage: Lineage) -> Version:
         from airflow_provider_exia.model_library.formats import format_named
-        from airflow_provider_exia.model_library.holdout import digest_of_data, holdout_file
+        from airflow_provider_exia.model_library.holdout import holdout_file
         from airflow_provider_exia.model_library.publishing import SourceFile
         from airflow_provider_exia.model_library.records import Role
         from airflow_provider_exia.model_library.training import TrainedModel
@@ -153,7 +152,6 @@ class ModelTrainOperator(ExiaOperator):
                 f"the training function of {self.model!r} returned {type(trained).__name__}: "
                 "return TrainedModel(model, metrics=..., holdout=...)"
             )
-        data_digest = digest_of_data(training.data)
         chosen = format_named(self.format, allow_pickle=self.allow_pickle)
         with tempfile.TemporaryDirectory(prefix="exia-") as folder:
             model_file = Path(folder) / f"model{chosen.suffix}"
@@ -167,34 +165,36 @@ class ModelTrainOperator(ExiaOperator):
                 files,
                 format=self.format,
                 metrics=trained.metrics,
-                lineage=self._lineage(trained, training, run, data_digest, code_version),
+                lineage=_told_by_training(lineage, trained),
                 input_schema=trained.input_schema,
                 work=work,
             )
 
-    def _lineage(
-        self,
-        trained: TrainedModel,
-        training: TrainingContext,
-        run: dict[str, Any],
-        data_digest: str | None,
-        code_version: str | None,
-    ) -> Lineage:
+    def _lineage(self, context: Context, training: TrainingContext, function: Callable[..., Any]) -> Lineage:
+        """Return what is known before the training; the data is what it is then."""
         from airflow_provider_exia.model_library.environment import environment_of
+        from airflow_provider_exia.model_library.holdout import digest_of_data
         from airflow_provider_exia.model_library.records import Lineage
 
-        blocks = trained.training_blocks
         return Lineage(
             as_of=training.as_of,
-            data_digest=data_digest,
-            parameters=self._settings() if trained.parameters is None else trained.parameters,
-            training_blocks=None if blocks is None else tuple(sorted({str(block) for block in blocks})),
-            dag_run=run,
-            code_version=self.code_version or code_version,
+            data_digest=digest_of_data(training.data),
+            parameters=self._settings(),
+            dag_run=run_facts(context),
+            code_version=self.code_version or code_version_of(function),
             environment=environment_of(self.format),
             champion=training.champion,
             snapshot=self.snapshot,
         )
+
+
+def _told_by_training(lineage: Lineage, trained: TrainedModel) -> Lineage:
+    blocks = trained.training_blocks
+    return replace(
+        lineage,
+        parameters=lineage.parameters if trained.parameters is None else trained.parameters,
+        training_blocks=None if blocks is None else tuple(sorted({str(block) for block in blocks})),
+    )
 
 
 def _moment(text: str) -> datetime:

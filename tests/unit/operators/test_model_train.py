@@ -76,6 +76,30 @@ def test_what_was_trained_is_published_with_its_lineage(library: ModelLibrary, t
     assert version.lineage.dag_run == {"dag_id": "delay", "run_id": "week-9", "task_id": "train", "map_index": -1}
 
 
+@pytest.mark.parametrize("data", ["SELECT " + ", ".join(["a_column"] * 1000), "\0", ["one.csv", "two.csv"]])
+def test_data_that_is_no_file_has_no_digest(library: ModelLibrary, data: Any) -> None:
+    train = Trainer(TrainedModel({"slope": 1}, holdout=pandas.DataFrame({"x": [1.0]})))
+
+    reference = operator_of(train, data=data).execute(context_of("train"))
+
+    assert train.contexts[0].data == data
+    assert library.resolve(reference).lineage.data_digest is None
+
+
+def test_the_digest_of_the_data_is_that_of_what_the_training_was_given(library: ModelLibrary, tmp_path: Path) -> None:
+    data = tmp_path / "weeks.csv"
+    data.write_text("x,late\n1,0\n")
+    given = hashlib.sha256(data.read_bytes()).hexdigest()
+
+    def train(_context: TrainingContext) -> TrainedModel:
+        data.write_text("x,late\n2,1\n")  # as an export that goes on beside the training
+        return TrainedModel({"slope": 1})
+
+    reference = operator_of(train, data=str(data)).execute(context_of("train"))
+
+    assert library.resolve(reference).lineage.data_digest == given
+
+
 def test_the_function_is_told_what_it_may_know(library: ModelLibrary) -> None:
     train = Trainer(TrainedModel({"slope": 1}), TrainedModel({"slope": 2}))
     operator = operator_of(train, as_of="2026-02-01T00:00:00+02:00", parameters={"depth": 3}, data="s3://weeks")
