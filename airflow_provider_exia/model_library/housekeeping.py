@@ -40,7 +40,7 @@ def collect_models(
     delete: bool = False,
     by: str | Actor | None = None,
 ) -> Iterator[Pass]:
-    """Make one pass over each model, then one over the uploads of the whole store that never ended.
+    """Make one pass over each model, then one over the uploads of all models that never ended.
 
     :param grace: how long a publication may take, and how long a retired version can be restored
     :param delete: False: change nothing, and report what would be done

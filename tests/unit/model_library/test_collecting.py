@@ -18,9 +18,11 @@ from airflow_provider_exia.model_library.records import VERSIONS, State
 from airflow_provider_exia.storage.codec import to_document
 from tests.simulation.scenarios import library_on
 from tests.simulation.scheduler import SimulatedClock
-from tests.simulation.stores import Memory
+from tests.simulation.stores import Memory, SimulatedBlobs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_exia.model_library.library import ModelLibrary
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -139,3 +141,32 @@ def test_a_grace_time_below_a_day_is_refused(library: ModelLibrary) -> None:
         library.collect("m", grace=timedelta(hours=1))
     with pytest.raises(InvalidInput, match="too short"):
         collecting.abort_uploads(library.resources, grace=timedelta(0))
+
+
+class SharedBucket(SimulatedBlobs):
+    """A bucket with uploads that never ended, of more programs than one."""
+
+    def __init__(self, *uploads: str) -> None:
+        super().__init__(Memory())
+        self.uploads = list(uploads)
+
+    def unfinished(self, *, before: datetime) -> Sequence[str]:  # noqa: ARG002 - all are old
+        return list(self.uploads)
+
+    def abort(self, upload: str) -> None:
+        self.uploads.remove(upload)
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_uploads_of_other_programs_in_the_bucket_are_neither_given_up_nor_named(
+    library: ModelLibrary, delete: bool
+) -> None:
+    ours, partial = "team-a/models/m/0/1/model.json?id", "c" * 32  # a folder's name tells no key
+    others = ["backup.tar?a/b", "team-a/models?id", "team-a/models-old/m/0/1/a?id", "models/m/0/1/a?id"]
+    bucket = SharedBucket(*others, ours, partial)
+    resources = replace(library.resources, blobs=bucket, prefix="team-a/models")
+
+    report = collecting.abort_uploads(resources, delete=delete)
+
+    assert names(report, "aborted") == [ours, partial]
+    assert bucket.uploads == (others if delete else [*others, ours, partial])
