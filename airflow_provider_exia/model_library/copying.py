@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_exia.model_library.publishing import SourceFile
-from airflow_provider_exia.model_library.records import Origin, State, Version
+from airflow_provider_exia.model_library.records import VERSIONS, Origin, State, Version
+from airflow_provider_exia.storage.codec import from_document
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
@@ -83,9 +84,9 @@ def copy_aliases(
 
 
 def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version) -> CopiedVersion:
-    earlier = target.find_ready(version.model, version.work)
-    if earlier is not None and earlier.publication == version.publication:
-        return CopiedVersion(source=version, copy=earlier, is_new=False)
+    present = _find_copy(target, version)
+    if present is not None and present.state is State.READY:
+        return CopiedVersion(source=version, copy=present, is_new=False)
     with tempfile.TemporaryDirectory(prefix="exia-") as folder:
         source.fetch(version, folder)
         copy = target.publish(
@@ -98,6 +99,13 @@ def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version) 
             work=version.work,
         )
     return CopiedVersion(source=version, copy=copy, is_new=True)
+
+
+def _find_copy(target: ModelLibrary, version: Version) -> Version | None:
+    """Return what the target knows under the publication's name, which is the same in every library."""
+    key = {"model": version.model, "publication": version.publication}
+    document = target.resources.documents.get(VERSIONS, key)
+    return None if document is None else from_document(Version, document)
 
 
 def _sources_in(folder: Path, version: Version) -> list[SourceFile]:

@@ -89,6 +89,20 @@ def test_a_copy_that_was_broken_off_goes_on_and_one_that_was_finished_does_nothi
     assert [version.number for version in target.versions("churn")] == [4, 3, 2, 1]
 
 
+def test_an_older_version_of_the_same_work_is_known_again_and_not_fetched(
+    source: ModelLibrary, target: ModelLibrary, tmp_path: Path
+) -> None:
+    (tmp_path / "model.json").write_text("6")
+    source.publish("churn", tmp_path / "model.json", format="json", work="work 5")
+    numbers(source, target)
+    older = source.resolve("churn/5")
+    source.resources.blobs.delete(blob_key("models", older, "model.json"))
+
+    again = [(item.source.number, item.is_new) for item in copy_versions(source, target, "churn")]
+
+    assert again == [(1, False), (3, False), (4, False), (5, False), (6, False)]
+
+
 def test_a_copy_of_a_copy_knows_both_origins(source: ModelLibrary, target: ModelLibrary, tmp_path: Path) -> None:
     list(copy_versions(source, target, "churn"))
     third = library_in(tmp_path / "third")
