@@ -36,7 +36,7 @@ def copy(*, models: tuple[str, ...], source: Place, target: Place, aliases: bool
 
     Without a MODEL all models are copied. Every file is verified with the keys of the library it comes from, and signed
     with those of the other one. A copy that was broken off goes on where it stopped. Retired versions and the history
-    of aliases stay behind.
+    of aliases stay behind; what was retired in the other library stays out of use there.
     """
     with source.open() as here, target.open(make=True) as there:
         copied: list[CopiedVersion] = []
@@ -51,15 +51,7 @@ def copy(*, models: tuple[str, ...], source: Place, target: Place, aliases: bool
         return
     print_table(
         _COLUMNS,
-        [
-            (
-                item.source.reference,
-                item.copy.reference,
-                str(item.source.size),
-                "copied" if item.is_new else "there before",
-            )
-            for item in copied
-        ],
+        [(item.source.reference, item.copy.reference, str(item.source.size), _outcome(item)) for item in copied],
     )
     for move in moves:
         click.echo(f"{move.model}@{move.alias} there is now {move.model}/{move.version}")
@@ -80,6 +72,12 @@ def _copy_aliases(
     return copy_aliases(here, there, model, {item.source.number: item.copy.number for item in copied})
 
 
+def _outcome(item: CopiedVersion) -> str:
+    if not item.is_in_use:
+        return "out of use there"
+    return "copied" if item.is_new else "there before"
+
+
 def _facts(item: CopiedVersion) -> dict[str, Any]:
     return {
         "from": item.source.reference,
@@ -87,6 +85,7 @@ def _facts(item: CopiedVersion) -> dict[str, Any]:
         "digest": item.copy.digest,
         "bytes": item.source.size,
         "new": item.is_new,
+        "in_use": item.is_in_use,
     }
 
 

@@ -7,7 +7,7 @@ It gets a number and a signature of its own; where it came from, with the source
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,11 +28,13 @@ class CopiedVersion:
     :param source: the version that was copied
     :param copy: the version that it is there
     :param is_new: whether this copy brought it there; False: it was there before
+    :param is_in_use: whether it can be used there; False: it was retired or collected there, and stays so
     """
 
     source: Version
     copy: Version
     is_new: bool
+    is_in_use: bool = True
 
 
 def versions_to_copy(source: ModelLibrary, model: str) -> list[Version]:
@@ -45,13 +47,15 @@ def versions_to_copy(source: ModelLibrary, model: str) -> list[Version]:
 def copy_versions(source: ModelLibrary, target: ModelLibrary, model: str) -> Iterator[CopiedVersion]:
     """Copy the versions of a model that are in use, oldest first; each is in the target when it is yielded.
 
-    Their tags and notes, and those of the model, come with them; what somebody wrote in the target stays.
+    Their tags and notes, and those of the model, come with them; what somebody wrote in the target stays, and what
+    somebody took out of use there stays out of use.
 
     :raises DamagedFile: a stored file is not what was published
     :raises SignatureRefused: the source's keys have not signed a version, or the target has no key to sign with
     """
+    out_of_use = target.retired(model)
     for version in versions_to_copy(source, model):
-        copied = _copy_version(source, target, version)
+        copied = _copy_version(source, target, version, out_of_use)
         _copy_annotation(source, target, version.reference, copied.copy.reference)
         _copy_annotation(source, target, model, model)
         yield copied
@@ -62,14 +66,21 @@ def copy_aliases(
 ) -> list[JournalEntry]:
     """Let the target's aliases name the copies of what the source's name, with what a rollback would return to.
 
+    What is out of use in the target is left out. An alias whose version here is out of use there stays where it is,
+    if it was ever set there.
+
     :param numbers: number of each version in the source to the number of its copy
     :returns: the moves that were made, oldest first
     :raises AliasMoved: somebody moved one of the target's aliases meanwhile
     """
     moves: list[JournalEntry] = []
+    out_of_use = target.retired(model)
+    usable = {number: copy for number, copy in numbers.items() if copy not in out_of_use}
     for alias, state in sorted(source.aliases(model).items()):
-        wanted = tuple(numbers[number] for number in state.stack if number in numbers)
+        wanted = tuple(usable[number] for number in state.stack if number in usable)
         present = target.alias(model, alias)
+        if present.stack and state.live not in usable:
+            continue  # where it went instead was decided there; what was live here before is nobody's choice
         expected = present.since
         for number in _to_promote(wanted, present):
             entry = target.promote(
@@ -83,10 +94,11 @@ def copy_aliases(
     return moves
 
 
-def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version) -> CopiedVersion:
+def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version, out_of_use: Set[int]) -> CopiedVersion:
     present = _find_copy(target, version)
-    if present is not None and present.state is State.READY:
-        return CopiedVersion(source=version, copy=present, is_new=False)
+    if present is not None and present.state in (State.READY, State.COLLECTED):
+        in_use = present.number not in out_of_use
+        return CopiedVersion(source=version, copy=present, is_new=False, is_in_use=in_use)
     with tempfile.TemporaryDirectory(prefix="exia-") as folder:
         source.fetch(version, folder)
         copy = target.publish(

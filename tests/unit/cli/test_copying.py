@@ -49,6 +49,22 @@ def test_a_second_copy_brings_nothing_new_and_says_so(run: Run, there: str) -> N
 
 
 @pytest.mark.usefixtures("published")
+def test_a_version_that_is_out_of_use_there_is_named_and_the_others_are_copied(run: Run, there: str) -> None:
+    run("copy", "--from", "embedded", "--to", there)
+    with opened(there) as copy:
+        copy.retire("flight_delay/2")
+
+    result = run("copy", "--from", "embedded", "--to", there, "--aliases")
+    answer = json.loads(run("copy", "--from", "embedded", "--to", there, "--json").stdout)
+
+    assert result.exit_code == 0
+    ends = [line.split(maxsplit=3)[-1] for line in result.stdout.splitlines()[1:4]]
+    assert ends == ["there before", "out of use there", "there before"]
+    assert result.stdout.endswith("flight_delay@champion there is now flight_delay/1\n")
+    assert [item["in_use"] for item in answer["versions"]] == [True, False, True]
+
+
+@pytest.mark.usefixtures("published")
 def test_a_model_that_is_not_there_is_named_and_nothing_is_copied(run: Run, there: str) -> None:
     result = run("copy", "sales", "--from", "embedded", "--to", there)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from airflow_provider_exia.model_library.library import ModelLibrary, open_libra
 from airflow_provider_exia.model_library.manifest import blob_key
 from airflow_provider_exia.model_library.records import Lineage
 from airflow_provider_exia.model_library.signing import Keys, check_signature, read_keys
+from tests.unit.model_library.conftest import ManualClock
 
 SOURCE_KEY, TARGET_KEY = "hmac:" + "11" * 32, "hmac:" + "22" * 32
 
@@ -164,6 +168,45 @@ def test_an_alias_that_went_another_way_takes_over_only_what_is_live(
 
     assert [move.version for move in moves] == [4]
     assert target.alias("churn").stack == (4, 3)
+
+
+def collect(library: ModelLibrary, reference: str) -> None:
+    """Retire a version and collect it a week later."""
+    library.retire(reference)
+    later = ManualClock(datetime.now(UTC) + timedelta(days=7))
+    ModelLibrary(replace(library.resources, clock=later), by="ann").collect("churn", delete=True)
+
+
+@pytest.mark.parametrize("take_out", [collect, ModelLibrary.retire])
+def test_what_is_out_of_use_in_the_target_is_said_and_left_and_the_copy_goes_on(
+    source: ModelLibrary, target: ModelLibrary, take_out: Callable[[ModelLibrary, str], object]
+) -> None:
+    list(islice(copy_versions(source, target, "churn"), 2))
+    take_out(target, "churn/2")
+
+    copied = list(copy_versions(source, target, "churn"))
+
+    assert [(item.copy.number, item.is_new, item.is_in_use) for item in copied] == [
+        (1, False, True),
+        (2, False, False),
+        (3, True, True),
+        (4, True, True),
+    ]
+    assert target.retired("churn") == {2}
+    copy_aliases(source, target, "churn", numbers(source, target))
+    assert target.alias("churn").stack == (4, 1)
+
+
+def test_an_alias_whose_version_is_out_of_use_in_the_target_stays_where_it_was_moved_there(
+    source: ModelLibrary, target: ModelLibrary
+) -> None:
+    copies = numbers(source, target)
+    target.promote("churn/3")
+    target.retire("churn/4")
+
+    assert copy_aliases(source, target, "churn", copies) == []
+
+    assert target.alias("churn").stack == (3,)
 
 
 def test_tags_and_notes_come_along_and_what_was_written_there_stays(source: ModelLibrary, target: ModelLibrary) -> None:
