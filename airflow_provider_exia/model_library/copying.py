@@ -66,8 +66,9 @@ def copy_aliases(
 ) -> list[JournalEntry]:
     """Let the target's aliases name the copies of what the source's name, with what a rollback would return to.
 
-    What is out of use in the target is left out. An alias whose version here is out of use there stays where it is,
-    if it was ever set there.
+    One that names the right copy already is not moved, so a repetition makes no entry in the journal. What is out of
+    use in the target is left out: an alias whose version here is out of use there stays where it is, if it was ever set
+    there.
 
     :param numbers: number of each version in the source to the number of its copy
     :returns: the moves that were made, oldest first
@@ -146,8 +147,11 @@ def _origin_of(version: Version) -> Origin:
 
 
 def _to_promote(wanted: tuple[int, ...], present: AliasState) -> tuple[int, ...]:
-    """Return what to promote, in order, so that the alias stands as wanted without going back in between."""
-    if wanted == present.stack or not wanted:
+    """Return what to promote, in order, so that the alias stands as wanted without going back in between.
+
+    Where the wanted version is live already, what lies below it stays: to bring that in order would go back.
+    """
+    if wanted[:1] == present.stack[:1] or not wanted:
         return ()
     known = len(present.stack)
     if wanted[len(wanted) - known :] == present.stack:  # also when it was never set

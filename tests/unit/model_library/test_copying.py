@@ -170,6 +170,20 @@ def test_an_alias_that_went_another_way_takes_over_only_what_is_live(
     assert target.alias("churn").stack == (4, 3)
 
 
+@pytest.mark.parametrize("before", [[4], [3, 4], [3, 1, 2, 4]])
+def test_where_the_same_version_is_live_already_nothing_moves_whatever_a_rollback_would_return_to(
+    source: ModelLibrary, target: ModelLibrary, before: list[int]
+) -> None:
+    copies = numbers(source, target)
+    for number in before:
+        target.promote(f"churn/{number}")
+
+    moves = copy_aliases(source, target, "churn", copies)
+
+    assert moves == []
+    assert target.alias("churn").stack == tuple(reversed(before))
+
+
 def collect(library: ModelLibrary, reference: str) -> None:
     """Retire a version and collect it a week later."""
     library.retire(reference)
