@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
-from airflow_provider_exia.exceptions import ExiaError
 from airflow_provider_exia.model_library import journal
 from airflow_provider_exia.model_library.aliases import check_in_use, check_ready
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
@@ -58,7 +57,8 @@ def verify(resources: Resources, model: str) -> Iterator[Verified]:
     """Look at a model's versions, oldest first, then at its journal with the aliases.
 
     :raises UnknownModel: there is no such model
-    :raises StoreUnavailable: a store does not answer
+    :raises StoreUnavailable: a store does not answer, which says nothing of what it keeps
+    :raises StoreRefused: a store gives nothing: no permission, no such bucket
     """
     require_model(resources, model)
     for document in resources.documents.find(VERSIONS, Query(where={"model": model}, order="number")):
@@ -74,13 +74,16 @@ def _verify_version(resources: Resources, document: Document) -> Verified:
         return Verified(name=name, problems=(str(error),))
     if version.state is not State.READY:
         return Verified(name=name)
-    problems = [*_problems_of_manifest(resources, version), *_problems_of_files(resources, version)]
-    return Verified(name=name, size=version.size, problems=tuple(problems))
-
-
-def _problems_of_manifest(resources: Resources, version: Version) -> Iterator[str]:
     try:
         check_manifest(version, LoadPolicy())
+    except ModelLibraryError as error:  # where its files lie follows from what was changed
+        return Verified(name=name, problems=(str(error),))
+    problems = (*_problems_of_signature(resources, version), *_problems_of_files(resources, version))
+    return Verified(name=name, size=version.size, problems=problems)
+
+
+def _problems_of_signature(resources: Resources, version: Version) -> Iterator[str]:
+    try:
         check_signature(resources.keys, version)
     except ModelLibraryError as error:
         yield str(error)
@@ -88,11 +91,7 @@ def _problems_of_manifest(resources: Resources, version: Version) -> Iterator[st
 
 def _problems_of_files(resources: Resources, version: Version) -> Iterator[str]:
     for file in version.files:
-        try:
-            problem = _problem_of_file(resources, version, file)
-        except ExiaError as error:  # a path that no key can have, a folder where a file should be
-            problem = str(error)
-        if problem:
+        if problem := _problem_of_file(resources, version, file):
             yield f"{file.path}: {problem}"
 
 

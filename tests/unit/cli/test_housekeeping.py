@@ -12,6 +12,8 @@ import pytest
 from airflow_provider_exia.clock import SystemClock
 from airflow_provider_exia.model_library.manifest import blob_key
 from airflow_provider_exia.model_library.records import VERSIONS, State
+from airflow_provider_exia.storage.documents import StoreUnavailable
+from airflow_provider_exia.storage.local import LocalBlobs
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
@@ -138,3 +140,19 @@ def test_verify_names_what_is_damaged(run: Run, published: ModelLibrary, home: P
     assert result.stdout.endswith(" read: 2 damaged\n")
     assert [each["name"] for each in answer["damaged"]] == ["flight_delay/1", "flight_delay/2"]
     assert answer["verified"] == 4
+
+
+@pytest.mark.usefixtures("published")
+def test_verify_says_that_the_store_is_away_and_not_that_all_is_damaged(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_store: LocalBlobs, key: str) -> None:
+        raise StoreUnavailable(f"cannot read {key}: no connection")
+
+    monkeypatch.setattr(LocalBlobs, "open", refuse)
+
+    result = run("verify")
+
+    assert result.exit_code == 1
+    assert "no connection" in result.stderr
+    assert result.stdout == ""

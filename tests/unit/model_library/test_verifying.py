@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -17,6 +17,7 @@ from airflow_provider_exia.model_library.manifest import blob_key
 from airflow_provider_exia.model_library.records import MODEL_JOURNAL, VERSIONS
 from airflow_provider_exia.model_library.signing import read_keys
 from airflow_provider_exia.model_library.verifying import count, verify
+from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable
 from tests.simulation.scenarios import library_on
 from tests.simulation.scheduler import SimulatedClock
 from tests.simulation.stores import Memory, as_stored
@@ -120,6 +121,25 @@ def test_a_path_that_no_key_can_have_is_named_and_nothing_is_opened(library: Mod
     change(memory, VERSIONS.name, "number", 4, files=[hostile])
 
     assert "'../other' cannot name a file of a version" in problems(library)["m/4"]
+
+
+def test_a_name_that_no_key_can_have_is_named_and_nothing_is_opened(library: ModelLibrary, memory: Memory) -> None:
+    change(memory, VERSIONS.name, "number", 4, publication="../other")
+
+    assert "its list of files was changed" in problems(library)["m/4"]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("no answer"), StoreRefused("there is no bucket")])
+def test_a_store_that_gives_nothing_ends_it_and_no_version_is_called_damaged(
+    library: ModelLibrary, monkeypatch: pytest.MonkeyPatch, error: StorageError
+) -> None:
+    def refuse(_key: str) -> BinaryIO:
+        raise error
+
+    monkeypatch.setattr(library.resources.blobs, "open", refuse)
+
+    with pytest.raises(type(error), match=str(error)):
+        next(verify(library.resources, "m"))
 
 
 def test_an_unsigned_version_is_named_where_keys_are_configured(library: ModelLibrary) -> None:
