@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from airflow_provider_exia.model_library import journal
 from airflow_provider_exia.model_library.aliases import check_in_use, check_ready
-from airflow_provider_exia.model_library.exceptions import ModelLibraryError
+from airflow_provider_exia.model_library.exceptions import ModelLibraryError, UnknownModel
 from airflow_provider_exia.model_library.loading import LoadPolicy, check_manifest
 from airflow_provider_exia.model_library.manifest import blob_key
 from airflow_provider_exia.model_library.records import (
@@ -23,7 +23,6 @@ from airflow_provider_exia.model_library.records import (
     State,
     Version,
 )
-from airflow_provider_exia.model_library.resolving import require_model
 from airflow_provider_exia.model_library.signing import check_signature
 from airflow_provider_exia.storage.blobs import BlobMissing, sha256_of
 from airflow_provider_exia.storage.codec import DamagedDocument, from_document
@@ -50,7 +49,7 @@ class Verified:
 
 def count(resources: Resources, model: str) -> int:
     """Return how many things :func:`verify` looks at: for a bar, so what comes meanwhile is not counted."""
-    return len(resources.documents.find(VERSIONS, Query(where={"model": model}, order="number"))) + 1
+    return len(_read_versions(resources, model)) + 1
 
 
 def verify(resources: Resources, model: str) -> Iterator[Verified]:
@@ -60,14 +59,48 @@ def verify(resources: Resources, model: str) -> Iterator[Verified]:
     :raises StoreUnavailable: a store does not answer, which says nothing of what it keeps
     :raises StoreRefused: a store gives nothing: no permission, no such bucket
     """
-    require_model(resources, model)
-    for document in resources.documents.find(VERSIONS, Query(where={"model": model}, order="number")):
-        yield _verify_version(resources, document)
+    documents = _read_versions(resources, model)
+    if not documents:
+        raise UnknownModel(model)
+    for number, document in documents:
+        yield _verify_version(resources, f"{model}/{number}", document)
     yield Verified(name=f"{model}: journal", problems=tuple(_problems_of_journal(resources, model)))
 
 
-def _verify_version(resources: Resources, document: Document) -> Verified:
-    name = f"{document['model']}/{document['number']}"
+def _read_versions(resources: Resources, model: str) -> list[tuple[int, Document | DamagedDocument]]:
+    """Return number to document of a model's versions, oldest first; or why it cannot be read."""
+    try:
+        found = resources.documents.find(VERSIONS, Query(where={"model": model}, order="number"))
+        return [(document["number"], document) for document in found]
+    except (DamagedDocument, KeyError):  # which one it is, its key says
+        return list(_read_one_by_one(resources, model))
+
+
+def _read_one_by_one(resources: Resources, model: str) -> Iterator[tuple[int, Document | DamagedDocument]]:
+    number = 1
+    while _is_any(resources, model, number):
+        try:
+            document = resources.documents.get(VERSIONS, {"model": model, "number": number})
+        except DamagedDocument as error:
+            yield number, error
+        else:
+            if document is not None:
+                yield number, document
+        number += 1
+
+
+def _is_any(resources: Resources, model: str, number: int) -> bool:
+    """Say whether there is a version with this number or a higher one."""
+    query = Query(where={"model": model}, order="number", at_least=number, limit=1)
+    try:
+        return bool(resources.documents.find(VERSIONS, query))
+    except DamagedDocument:
+        return True
+
+
+def _verify_version(resources: Resources, name: str, document: Document | DamagedDocument) -> Verified:
+    if isinstance(document, DamagedDocument):
+        return Verified(name=name, problems=(str(document),))
     try:
         version = from_document(Version, document)
     except DamagedDocument as error:
@@ -116,14 +149,21 @@ def _open(resources: Resources, version: Version, file: FileRecord) -> BinaryIO:
 def _is_collected(resources: Resources, version: Version) -> bool:
     """Say whether a version was collected while we looked at it: that is written before its first file goes."""
     document = resources.documents.get(VERSIONS, {"model": version.model, "number": version.number})
-    return document is not None and document["state"] == State.COLLECTED.value
+    return document is not None and document.get("state") == State.COLLECTED.value
 
 
 def _problems_of_journal(resources: Resources, model: str) -> Iterator[str]:
     newest: JournalEntry | None = None
     expected = 1
-    for document in resources.documents.find(MODEL_JOURNAL, Query(where={"model": model}, order="sequence")):
-        sequence = document["sequence"]
+    try:
+        documents = resources.documents.find(MODEL_JOURNAL, Query(where={"model": model}, order="sequence"))
+    except DamagedDocument as error:
+        yield str(error)
+        return
+    for document in documents:
+        sequence = document.get("sequence")
+        if not isinstance(sequence, int):  # its place says which one it is
+            sequence = expected
         if sequence != expected:
             yield f"entry {expected} is missing: the next one is {sequence}"
         expected = sequence + 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ from airflow_provider_exia.model_library.exceptions import NotFound
 from airflow_provider_exia.model_library.library import ModelLibrary, open_library
 from airflow_provider_exia.model_library.loading import LoadPolicy
 from airflow_provider_exia.model_library.records import AliasState, State
+from airflow_provider_exia.storage.codec import DamagedDocument
 from tests.unit.model_library.test_resolving import set_state
 
 if TYPE_CHECKING:
@@ -52,6 +56,22 @@ def test_a_page_of_nothing_is_refused(library: ModelLibrary, publish: Publish) -
         library.models(limit=0)
     with pytest.raises(InvalidInput, match="limit -1: expected how many"):
         library.versions("fare", limit=-1)
+
+
+@pytest.mark.parametrize("name", [None, 7, "delay"])
+def test_a_document_that_does_not_name_its_model_is_damaged_and_no_model_is_listed_twice(
+    library: ModelLibrary, publish: Publish, tmp_path: Path, name: object
+) -> None:
+    for model in ("delay", "fare", "sales"):
+        publish(model, {"of": model})
+    with closing(sqlite3.connect(tmp_path / "library.db")) as database, database:
+        (body,) = database.execute("select body from exia_versions where model = 'fare'").fetchone()
+        changed = json.dumps({**json.loads(body), "model": name})
+        database.execute("update exia_versions set body = ? where model = 'fare'", (changed,))
+
+    with pytest.raises(DamagedDocument, match="damaged at 'model': .* behind 'delay'"):
+        library.models(limit=3)
+    assert library.models(after="fare") == ["sales"]
 
 
 def test_an_empty_library_has_no_models(library: ModelLibrary) -> None:

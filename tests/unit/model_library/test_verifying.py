@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +14,23 @@ from typing import Any, BinaryIO
 import pytest
 
 from airflow_provider_exia.model_library.exceptions import UnknownModel
-from airflow_provider_exia.model_library.library import ModelLibrary
+from airflow_provider_exia.model_library.library import ModelLibrary, open_library
 from airflow_provider_exia.model_library.manifest import blob_key
 from airflow_provider_exia.model_library.records import MODEL_JOURNAL, VERSIONS
 from airflow_provider_exia.model_library.signing import read_keys
 from airflow_provider_exia.model_library.verifying import count, verify
-from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable
+from airflow_provider_exia.storage.codec import DamagedDocument
+from airflow_provider_exia.storage.documents import (
+    Collection,
+    Document,
+    Query,
+    StorageError,
+    StoreRefused,
+    StoreUnavailable,
+)
 from tests.simulation.scenarios import library_on
 from tests.simulation.scheduler import SimulatedClock
-from tests.simulation.stores import Memory, as_stored
+from tests.simulation.stores import Memory, SimulatedDocuments, as_stored
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -140,6 +150,97 @@ def test_a_store_that_gives_nothing_ends_it_and_no_version_is_called_damaged(
 
     with pytest.raises(type(error), match=str(error)):
         next(verify(library.resources, "m"))
+
+
+def rewrite(folder: Path, table: str, where: str, **fields: Any) -> None:
+    """Change what a document says of itself in SQLite; None: it says nothing of that."""
+    with closing(sqlite3.connect(folder / "library.db")) as database, database:
+        (body,) = database.execute(f"select body from {table} where {where}").fetchone()
+        document = {name: value for name, value in {**json.loads(body), **fields}.items() if value is not None}
+        database.execute(f"update {table} set body = ? where {where}", (json.dumps(document),))
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> ModelLibrary:
+    """Versions 1 to 3 of a model in SQLite, each promoted."""
+    library = open_library(f"sqlite:///{tmp_path}/library.db", blobs=f"file://{tmp_path}/blobs")
+    for number in (1, 2, 3):
+        (tmp_path / "model.json").write_text(json.dumps({"number": number}))
+        library.promote(library.publish("m", tmp_path / "model.json", format="json").reference)
+    return library
+
+
+@pytest.mark.parametrize("lacking", ["model", "number", "state"])
+def test_a_document_that_lacks_a_field_is_named_by_its_key_and_the_others_are_looked_at(
+    stored: ModelLibrary, tmp_path: Path, lacking: str
+) -> None:
+    rewrite(tmp_path, "exia_versions", "number = 2", **{lacking: None})
+
+    found = list(verify(stored.resources, "m"))
+
+    assert [one.name for one in found] == ["m/1", "m/2", "m/3", "m: journal"]
+    assert count(stored.resources, "m") == len(found)
+    assert [one.name for one in found if one.problems] == ["m/2", "m: journal"]  # the alias can reach it
+    assert f"a stored Version is damaged at '{lacking}'" in found[1].problems[0]
+
+
+@pytest.mark.parametrize("sequence", [None, "two"])
+def test_an_entry_that_does_not_say_its_sequence_is_named_by_its_place(
+    stored: ModelLibrary, tmp_path: Path, sequence: str | None
+) -> None:
+    rewrite(tmp_path, "exia_model_journal", "sequence = 2", sequence=sequence)
+
+    *versions, journal = verify(stored.resources, "m")
+
+    assert [one for one in versions if one.problems] == []
+    assert [problem.partition(" at ")[0] for problem in journal.problems] == [
+        "entry 2: a stored JournalEntry is damaged",
+        "alias 'champion' can reach version 2: a stored JournalEntry is damaged",
+    ]
+
+
+class UnreadableTexts(SimulatedDocuments):
+    """A store that finds a text which is no document where the marked ones are."""
+
+    def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
+        found = super().get(collection, key)
+        self._check(collection, [found] if found else [])
+        return found
+
+    def find(self, collection: Collection, query: Query) -> Sequence[Document]:
+        found = super().find(collection, query)
+        self._check(collection, found)
+        return found
+
+    def _check(self, collection: Collection, found: Sequence[Document]) -> None:
+        if any("unreadable" in document for document in found):
+            raise DamagedDocument(kind=collection.name, field="body", problem="no JSON")
+
+
+@pytest.mark.parametrize("numbers", [[1], [4], [1, 2], [1, 2, 3, 4]])
+def test_a_text_that_is_no_document_is_named_by_its_key_and_the_others_are_looked_at(
+    library: ModelLibrary, memory: Memory, numbers: list[int]
+) -> None:
+    resources = replace(library.resources, documents=UnreadableTexts(memory))
+    for number in numbers:
+        change(memory, VERSIONS.name, "number", number, unreadable=True)
+
+    found = list(verify(resources, "m"))
+
+    assert [one.name for one in found] == ["m/1", "m/2", "m/3", "m/4", "m: journal"]
+    assert count(resources, "m") == len(found)
+    damaged = [one.name for one in found if one.problems]
+    assert damaged[: len(numbers)] == [f"m/{number}" for number in numbers]
+
+
+def test_a_text_that_is_no_entry_is_named(library: ModelLibrary, memory: Memory) -> None:
+    resources = replace(library.resources, documents=UnreadableTexts(memory))
+    change(memory, MODEL_JOURNAL.name, "sequence", 2, unreadable=True)
+
+    *versions, journal = verify(resources, "m")
+
+    assert [one for one in versions if one.problems] == []
+    assert "a stored model_journal is damaged at 'body'" in journal.problems[0]
 
 
 def test_an_unsigned_version_is_named_where_keys_are_configured(library: ModelLibrary) -> None:
