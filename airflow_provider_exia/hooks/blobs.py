@@ -88,12 +88,15 @@ def _aws(connection: Connection, bucket: str) -> S3Place:
 
 def _split(fields: Fields, address: str, *, default: bool) -> tuple[str, bool]:
     """Return host (with a port, where there is one) and whether it speaks TLS."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
+    expected = "expected as in 'minio.example.com' or 'http://10.0.0.5:9000', without a path"
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        _ = parts.port  # not a number is a ValueError
+    except ValueError:
+        # Not the text itself: it may hold a password.
+        raise fields.problem(f"its server's address cannot be read: {expected}") from None
     if not parts.hostname or parts.scheme not in ("", "http", "https") or parts.path.strip("/") or parts.username:
-        raise fields.problem(
-            f"{parts.hostname or 'an empty text'!r} is no address of a server: expected as in 'minio.example.com' or "
-            "'http://10.0.0.5:9000', without a path"
-        )
+        raise fields.problem(f"{parts.hostname or 'an empty text'!r} is no address of a server: {expected}")
     return parts.netloc, parts.scheme == "https" if parts.scheme else default
 
 

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
@@ -293,8 +293,19 @@ def _forget_after_fork() -> None:
 os.register_at_fork(after_in_child=_forget_after_fork)
 
 
+def _split(uri: str) -> SplitResult:
+    try:
+        return urlsplit(uri)
+    except ValueError:
+        # Neither the text nor what Python says about it: both may hold a password.
+        raise InvalidInput(
+            "the document store's address cannot be read: expected one as in "
+            "'mongodb://user:password@host:27017/exia', with %-escapes in user and password"
+        ) from None
+
+
 def _database_in(uri: str) -> str:
-    parts = urlsplit(uri)
+    parts = _split(uri)
     name = unquote(parts.path.lstrip("/"))
     if parts.scheme not in SCHEMES:
         # Not the text itself: it may hold a password.
@@ -320,13 +331,13 @@ def _client_options(uri: str, options: Mapping[str, Any], answer_milliseconds: i
         "serverSelectionTimeoutMS": 4_500,  # pymongo looks at the time every half second: an error within five
         "socketTimeoutMS": answer_milliseconds,
     }
-    chosen = {name.lower() for name in (*options, *dict(parse_qsl(urlsplit(uri).query)))}
+    chosen = {name.lower() for name in (*options, *dict(parse_qsl(_split(uri).query)))}
     free = {name: value for name, value in ours.items() if name.lower() not in chosen}
     return {**free, **options, "retryReads": False, "retryWrites": False}
 
 
 def _way(uri: str, options: Mapping[str, Any]) -> Way:
-    asked = {**dict(parse_qsl(urlsplit(uri).query)), **options}
+    asked = {**dict(parse_qsl(_split(uri).query)), **options}
     chosen = {name.lower(): str(value).lower() for name, value in asked.items()}
     by_default = "true" if uri.startswith("mongodb+srv") else "false"
     believes = ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames")

@@ -50,9 +50,16 @@ def open_blobs(url: str) -> BlobStore:
 
     if url.startswith("s3"):
         return _open_bucket(url)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
-        raise InvalidInput(f"{url!r} is no blob store: expected a folder's URL, as in 'file:///var/lib/exia/blobs'")
+        # Not the text itself: it may hold a password.
+        raise InvalidInput(
+            f"the address that begins with {url.partition(':')[0]!r} is no blob store: expected a folder's URL, as in "
+            "'file:///var/lib/exia/blobs'"
+        )
     return LocalBlobs(Path(unquote(parts.path)))
 
 

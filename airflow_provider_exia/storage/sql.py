@@ -332,11 +332,11 @@ def _dialect_of(url: sa.URL, *, seconds: float) -> Dialect:
 def _checked_url(url: str) -> sa.URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        # Not the text itself: it may hold a password.
+    except (ArgumentError, ValueError):
+        # Neither the text nor what SQLAlchemy says about it: both may hold a password.
         raise InvalidInput(
             "the document store's address is no database URL: expected one as in sqlite:////var/lib/exia/library.db"
-        ) from error
+        ) from None
     database = parsed.database or ""
     if parsed.get_backend_name() != "sqlite":
         if not database:
@@ -347,7 +347,7 @@ def _checked_url(url: str) -> sa.URL:
         return parsed.set(drivername=with_driver(parsed.drivername))
     if database in ("", ":memory:") or database.startswith("file:"):
         raise InvalidInput(
-            f"{url!r} names no plain file, and what is kept in memory is lost: give a file, as in "
+            "the document store's address names no plain file, and what is kept in memory is lost: give a file, as in "
             "sqlite:////var/lib/exia/library.db"
         )
     return parsed

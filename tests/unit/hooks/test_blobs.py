@@ -60,6 +60,8 @@ def test_a_connection_says_where_the_bucket_is(given: Connection, expected: dict
         (connection("minio", host="store/bucket", **KEYS), "'store' is no address of a server: .* without a path"),
         (connection("minio", host="ftp://store", **KEYS), "'store' is no address of a server"),
         (connection("minio", host="http://a:b@store", **KEYS), "'store' is no address of a server"),
+        (connection("minio", host="http://a:secret[@store", **KEYS), "its server.s address cannot be read: expected"),
+        (connection("minio", host="a:secret", **KEYS), "its server's address cannot be read"),
         (connection("minio", host="store", password="secret"), r"its login \(the access key\) is empty"),
         (connection("minio", host="store", login="access"), r"its password \(the secret key\) is empty"),
         (connection("aws", {"verify": False}, **KEYS), "'verify' is false, .*: name a file of certificates"),

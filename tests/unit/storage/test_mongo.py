@@ -120,6 +120,16 @@ def test_a_password_that_breaks_the_address_is_not_shown(uri: str) -> None:
     assert refused.value.__cause__ is None
 
 
+@pytest.mark.parametrize("database", [None, "exia"])
+@pytest.mark.parametrize("password", ["sec[ret", "sec\u2100ret"], ids=["bracket", "a sign that means a/c"])
+def test_a_password_that_makes_the_address_unreadable_is_not_shown(password: str, database: str | None) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read: .*%-escapes") as refused:
+        MongoDocuments(f"mongodb://ann:{password}@host/exia", database=database)
+
+    assert "sec" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
 def test_an_option_that_is_not_for_mongodb_is_refused_by_name() -> None:
     store = MongoDocuments("mongodb://host/exia", options={"srv_port": 3})
 

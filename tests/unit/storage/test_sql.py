@@ -81,21 +81,31 @@ def test_every_index_of_a_collection_is_in_the_database_under_its_own_name(
         "sqlite://",
         "sqlite:///",
         "sqlite:///:memory:",
+        "sqlite://someone:secret@server",
         "sqlite:///file::memory:?uri=true",
         "sqlite:///file:shared?mode=memory&cache=shared&uri=true",
     ],
 )
 def test_a_database_in_memory_is_refused_with_what_to_give_instead(url: str) -> None:
-    with pytest.raises(InvalidInput, match=r"give a file, as in sqlite:////var/lib/exia/library\.db"):
+    with pytest.raises(InvalidInput, match=r"give a file, as in sqlite:////var/lib/exia/library\.db") as refused:
         SqlDocuments(url)
 
+    assert "secret" not in str(refused.value)
 
-@pytest.mark.parametrize("url", ["", "library.db", "sqlite:library.db", "someone:secret@server/database"])
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "library.db", "sqlite:library.db", "someone:secret@server/database"),
+        *("postgresql://someone:secret/database", "mysql://someone:secret@server:port/database"),
+    ],
+)
 def test_what_is_no_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(InvalidInput, match="no database URL") as refused:
         SqlDocuments(url)
 
     assert "secret" not in str(refused.value)
+    assert refused.value.__cause__ is None
 
 
 @pytest.mark.parametrize("url", ["postgresql://ann:secret@host", "mysql://ann:secret@host/", "mariadb://host?x=secret"])
