@@ -19,7 +19,7 @@ from airflow_provider_exia.storage.documents import StorageError, StoreRefused, 
 
 if TYPE_CHECKING:
     from minio import Minio
-    from minio.error import S3Error
+    from minio.error import MinioException, S3Error
     from urllib3 import BaseHTTPResponse, PoolManager
     from urllib3.exceptions import SSLError
 
@@ -30,6 +30,7 @@ DEFAULT_REGION = "us-east-1"
 
 OTHER_BYTES = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
 _BUSY = {408, 425, 429, 503}
+_BUSY_WITH_400 = "RequestTimeout"  # the body came too slowly, so it was not kept
 _FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage"}
 _UPLOAD_GONE = "NoSuchUpload"
 
@@ -168,9 +169,12 @@ class S3Requests:
 
         try:
             yield
-        except S3Error as error:
-            raise self._said_no(error, what, writing=writing) from error
-        except MinioException as error:  # no S3 answer at all: a proxy's page, or an empty body
+        except MinioException as error:
+            if _status(error) // 100 == 3:
+                raise self._sent_elsewhere(what, writing=writing) from error
+            if isinstance(error, S3Error):
+                raise self._said_no(error, what, writing=writing) from error
+            # no S3 answer at all: a proxy's page, or an empty body
             kind = WriteUnknown if writing else StoreUnavailable
             raise kind(f"{what} at {self.place}: no answer of an S3 server: {error}") from error
         except HTTPError as error:
@@ -184,6 +188,12 @@ class S3Requests:
             f"'aws s3 mb s3://{bucket}', or name another one"
         )
 
+    def _sent_elsewhere(self, what: str, *, writing: bool) -> StoreRefused:
+        return StoreRefused(
+            f"{what} at {self.place}: the server sends us elsewhere: the bucket is in another region or at another "
+            f"endpoint, give that one in the connection or the URL{'; nothing was written' if writing else ''}"
+        )
+
     def _said_no(self, error: S3Error, what: str, *, writing: bool) -> StorageError:
         code, status = error.code or "", error.response.status
         message = f"{what} at {self.place}: {code}: {(error.message or 'no reason given').rstrip('.')}"
@@ -193,9 +203,10 @@ class S3Requests:
             return OtherBytes(f"{message}; nothing was written")
         if code == _UPLOAD_GONE:
             return WriteUnknown(f"{message}; somebody gave it up, or it was completed")
-        if code in _FULL or status == 507 or (400 <= status < 500 and status not in _BUSY and status != 409):
+        busy = status in _BUSY or code == _BUSY_WITH_400
+        if code in _FULL or status == 507 or (400 <= status < 500 and not busy and status != 409):
             return StoreRefused(f"{message}; nothing was written" if writing else message)
-        if status in _BUSY or not writing:
+        if busy or not writing:
             return StoreUnavailable(f"{message}; nothing was written" if writing else message)
         return WriteUnknown(message)
 
@@ -269,6 +280,12 @@ def _error_in(answer: BaseHTTPResponse) -> Exception:
     except (ParseError, UnicodeDecodeError):
         start = answer.data[:200].decode(errors="replace")
         return InvalidResponseError(answer.status, answer.headers.get("content-type"), start)
+
+
+def _status(error: MinioException) -> int:
+    """Return the status of an answer: each kind of error keeps it under another name."""
+    response = getattr(error, "response", None)
+    return int(getattr(response, "status", 0) or getattr(error, "status_code", 0) or getattr(error, "_code", 0))
 
 
 def _no_answer(error: Exception, what: str, *, writing: bool) -> StorageError:

@@ -82,11 +82,12 @@ def test_an_answer_that_is_cut_is_an_error_and_not_a_shorter_blob(answering: Cal
         (refusal("400 Bad Request", "XMinioAdminBucketQuotaExceeded"), StoreRefused),
         (refusal("507 Insufficient Storage", "XMinioStorageFull"), StoreRefused),
         (refusal("503 Slow Down", "SlowDown"), StoreUnavailable),
+        (refusal("400 Bad Request", "RequestTimeout"), StoreUnavailable),
         (refusal("500 Internal Server Error", "InternalError"), WriteUnknown),
         (refusal("400 Bad Request", "BadDigest"), OtherBytes),
         (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops", WriteUnknown),
     ],
-    ids=["hang-up", "denied", "key", "signature", "quota", "full", "busy", "broken", "digest", "proxy"],
+    ids=["hang-up", "denied", "key", "signature", "quota", "full", "busy", "slow", "broken", "digest", "proxy"],
 )
 def test_a_put_tells_a_no_from_no_word(
     answering: Callable[[bytes], BlobStore], source: Path, answer: bytes, expected: type[StorageError]
@@ -103,6 +104,26 @@ def test_a_missing_bucket_is_refused_with_how_to_make_it(answering: Callable[[by
 
     for call in (lambda: blobs.put("a/b", source), lambda: blobs.open("a/b"), lambda: list(blobs.list(""))):
         with pytest.raises(StoreRefused, match="there is no bucket 'bucket': make it, as in 'mc mb SERVER/bucket'"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal("301 Moved Permanently", "PermanentRedirect"),
+        refusal("307 Temporary Redirect", "TemporaryRedirect"),
+        b"HTTP/1.1 301 Moved Permanently\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\noops",
+        b"HTTP/1.1 308 Permanent Redirect\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["region", "name service", "to TLS", "empty"],
+)
+def test_a_bucket_that_is_elsewhere_is_refused_with_what_to_give(
+    answering: Callable[[bytes], BlobStore], source: Path, answer: bytes
+) -> None:
+    blobs = answering(answer)
+
+    for call in (lambda: blobs.put("a/b", source), lambda: blobs.stat("a/b"), lambda: list(blobs.list(""))):
+        with pytest.raises(StoreRefused, match="in another region or at another endpoint, give that one in the conn"):
             call()
 
 
