@@ -48,10 +48,13 @@ class OutcomeUnknown(ExiaError):
 
     :param operation: what was under way, as in "promote flight_delay/3 to champion"
     :param token: the token or work key under which the operation can be repeated
+    :param reason: what the last try ended with
     """
 
-    def __init__(self, *, operation: str, token: str) -> None:
+    def __init__(self, *, operation: str, token: str, reason: Exception | None = None) -> None:
         self.operation, self.token = operation, token
+        self.reason = None if reason is None else str(reason)
         super().__init__(
             f"it is not known whether this was done: {operation}; repeat it with the same token {token!r} to find out"
+            f"{'' if reason is None else f' (the last try ended with: {reason})'}"
         )

@@ -13,6 +13,7 @@ from airflow_provider_exia.model_library.signing import Keys
 from airflow_provider_exia.storage.blobs import BlobStore
 from airflow_provider_exia.storage.documents import (
     DocumentStore,
+    StorageError,
     StoreRefused,
     StoreUnavailable,
     WriteConflict,
@@ -65,7 +66,8 @@ class Attempts:
         self._deadline = resources.clock.monotonic() + self._patience
         self._failed = False
         self._operation, self._token = operation, token
-        self._unavailable: StoreUnavailable | None = None
+        self._error: StorageError | None = None
+        self._away = False
         self._unknown = False
 
     def __iter__(self) -> Iterator[Attempts]:
@@ -73,25 +75,29 @@ class Attempts:
         while True:
             yield self
             if self._clock.monotonic() >= self._deadline:
-                if self._unavailable is not None and not self._unknown:
-                    raise self._unavailable
-                raise OutcomeUnknown(operation=self._operation, token=self._token) from self._unavailable
+                if self._error is not None and self._away and not self._unknown:
+                    raise self._error
+                raise self._outcome_unknown(self._error) from self._error
             self._clock.sleep(random.uniform(0, pause))  # noqa: S311 - spreads competing writers, guards nothing
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def __enter__(self) -> None:
-        self._unavailable = None
+        self._away = False
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         if isinstance(error, StoreUnavailable):
-            self._unavailable = error
+            self._away = True
         elif isinstance(error, WriteUnknown | WriteConflict):
             self._unknown = True  # also after a conflict: it may be our own write that is there
         elif isinstance(error, StoreRefused) and self._unknown:
-            raise OutcomeUnknown(operation=self._operation, token=self._token) from error
+            raise self._outcome_unknown(error) from error
         else:
             return False
+        self._error = error
         if not self._failed:
             self._failed = True
             self._deadline = max(self._deadline, self._clock.monotonic() + self._patience / 2)
         return True
+
+    def _outcome_unknown(self, reason: StorageError | None) -> OutcomeUnknown:
+        return OutcomeUnknown(operation=self._operation, token=self._token, reason=reason)

@@ -14,7 +14,7 @@ from airflow_provider_exia.exceptions import ExiaError, InvalidInput, MissingExt
 from airflow_provider_exia.model_library.exceptions import AliasMoved, DamagedFile, UnknownAlias
 from airflow_provider_exia.model_library.records import Action, AliasState, JournalEntry
 from airflow_provider_exia.storage.blobs import BlobMissing
-from airflow_provider_exia.storage.documents import WriteConflict
+from airflow_provider_exia.storage.documents import WriteConflict, WriteUnknown
 
 WINNER = JournalEntry(
     model="delay",
@@ -50,7 +50,7 @@ def test_an_unknown_outcome_names_the_token_to_repeat_with() -> None:
     [
         InvalidInput("no"),
         MissingExtra(library="skops", extra="sklearn", purpose="reading"),
-        OutcomeUnknown(operation="promote", token="abc"),
+        OutcomeUnknown(operation="promote", token="abc", reason=WriteUnknown("no answer")),
         WriteConflict(collection="versions", key=("model", "number")),
         BlobMissing("a/b"),
         DamagedFile(reference="delay/1", path="a", problem="gone"),

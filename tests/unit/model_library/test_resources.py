@@ -69,6 +69,31 @@ def test_the_loop_ends_in_what_is_known(clock: ManualClock, errors: list[Excepti
         run(clock, errors)
 
 
+@pytest.mark.parametrize("errors", [[UNKNOWN], [UNKNOWN, AWAY], [UNKNOWN, FULL], [CONFLICT]])
+def test_an_unknown_outcome_says_what_the_store_said_last(clock: ManualClock, errors: list[Exception]) -> None:
+    with pytest.raises(OutcomeUnknown) as failed:
+        run(clock, errors)
+
+    assert failed.value.__cause__ is errors[-1]
+    assert str(failed.value).endswith(f"to find out (the last try ended with: {errors[-1]})")
+
+
+def test_what_the_store_said_is_kept_while_the_loop_goes_back_by_itself(clock: ManualClock) -> None:
+    resources = Resources(
+        documents=SimulatedDocuments(Memory()), blobs=SimulatedBlobs(Memory()), new_token=str, clock=clock
+    )
+    errors = [UNKNOWN]
+
+    def go_back() -> None:
+        for attempt in Attempts(resources, operation="test", token="t"):
+            with attempt:
+                if errors:
+                    raise errors.pop()
+
+    with pytest.raises(OutcomeUnknown, match=r"the last try ended with: no answer\)$"):
+        go_back()
+
+
 def test_the_loop_ends_by_its_deadline_and_pauses_longer_and_longer(clock: ManualClock) -> None:
     with pytest.raises(OutcomeUnknown):
         run(clock, [UNKNOWN], patience_seconds=10)
