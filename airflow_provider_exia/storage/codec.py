@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer, TypeAdap
 
 from airflow_provider_exia.clock import to_text
 from airflow_provider_exia.exceptions import InvalidInput
-from airflow_provider_exia.storage.documents import Document, StorageError
+from airflow_provider_exia.storage.documents import BODY, Collection, Document, StorageError
 
 Record = TypeVar("Record")
 
@@ -79,6 +79,24 @@ def from_document(kind: type[Record], document: Document) -> Record:
         newer = why in (*_UNKNOWN_FIELD, "enum")
         raise DamagedDocument(kind=kind.__name__, field=field, problem=problem, newer=newer) from error
     return record
+
+
+def read_body(collection: Collection, body: Any, *identity: object) -> Document:
+    """Read a document's text.
+
+    :param body: what a backend keeps as the text
+    :param identity: what it keeps beside it, for the message
+    :raises DamagedDocument: it is no JSON object
+    """
+    try:
+        document = json.loads(body)
+    except (TypeError, ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        key = ", ".join(f"{name} {value!r}" for name, value in zip(collection.identity, identity, strict=True))
+        kind = f"document of {collection.name!r} ({key})"
+        raise DamagedDocument(kind=kind, field=BODY, problem="it is no JSON object")
+    return document
 
 
 _UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument")

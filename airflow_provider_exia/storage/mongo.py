@@ -8,7 +8,6 @@ belongs to one attempt, and who asked repeats after reading.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import re
 import threading
@@ -36,7 +35,13 @@ from airflow_provider_exia.storage.documents import (
     check_values,
     field_values,
 )
-from airflow_provider_exia.storage.mongo_schema import check_schema, conflicting_key, ensure_indexes, has_indexes
+from airflow_provider_exia.storage.mongo_schema import (
+    check_schema,
+    conflicting_key,
+    document_of,
+    ensure_indexes,
+    has_indexes,
+)
 from airflow_provider_exia.storage.server_facts import ServerFacts, Way, way_to
 
 if TYPE_CHECKING:
@@ -111,7 +116,8 @@ class MongoDocuments:
     def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
         """Return the document with this unique key, or None."""
         chosen = _equal(check_values(collection, key))
-        return self._read(collection, lambda target: _document(target.find_one(chosen, _BODY_ONLY)))
+        kept = self._read(collection, lambda target: target.find_one(chosen, [BODY, *collection.identity]))
+        return None if kept is None else document_of(collection, kept)
 
     def find(self, collection: Collection, query: Query) -> Sequence[Document]:
         """Return the documents that match, in order."""
@@ -126,8 +132,8 @@ class MongoDocuments:
         order = [(name, -1 if query.descending else 1) for name in (query.order, *ties)]
 
         def documents(target: Target[dict[str, Any]]) -> list[Document]:
-            cursor = target.find(chosen, _BODY_ONLY).sort(order).limit(query.limit or 0)
-            return [json.loads(kept[BODY]) for kept in cursor]
+            cursor = target.find(chosen, [BODY, *collection.identity]).sort(order).limit(query.limit or 0)
+            return [document_of(collection, kept) for kept in cursor]
 
         return self._read(collection, documents)
 
@@ -275,7 +281,6 @@ class MongoDocuments:
         return unanswered(f"{self._where}: {text}")
 
 
-_BODY_ONLY = {"_id": 0, BODY: 1}
 _stores: weakref.WeakSet[MongoDocuments] = weakref.WeakSet()
 _inherited: list[MongoClient[dict[str, Any]]] = []
 """Clients of the parent in a forked child: never used, and never closed, since the parent goes on with them."""
@@ -355,7 +360,3 @@ def _kept(collection: Collection, document: Document, *, revision: int) -> dict[
 
 def _equal(values: Mapping[str, str | int]) -> dict[str, Any]:
     return {name: {"$eq": value} for name, value in values.items()}
-
-
-def _document(kept: Mapping[str, Any] | None) -> Document | None:
-    return None if kept is None else json.loads(kept[BODY])

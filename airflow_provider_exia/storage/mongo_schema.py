@@ -6,12 +6,13 @@ the new fields from the texts, then make the new indexes.
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_exia.storage.documents import BODY, REVISION, Collection, Key, StoreRefused
+from airflow_provider_exia.storage.codec import read_body
+from airflow_provider_exia.storage.documents import BODY, REVISION, Collection, Document, Key, StoreRefused
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as Target
@@ -75,10 +76,15 @@ def conflicting_key(collection: Collection, error: DuplicateKeyError) -> Key:
     return next((key for key in collection.unique if named and named[1] == index_name(key)), collection.identity)
 
 
+def document_of(collection: Collection, kept: Mapping[str, Any]) -> Document:
+    """Read a document's text out of what MongoDB keeps of it."""
+    return read_body(collection, kept.get(BODY), *(kept.get(name) for name in collection.identity))
+
+
 def _fill_fields(target: Target[dict[str, Any]], collection: Collection) -> None:
     lacking = {"$or": [{name: {"$exists": False}} for name in collection.fields]}
-    for kept in target.find(lacking, {BODY: 1, REVISION: 1}):
-        document = json.loads(kept[BODY])
+    for kept in target.find(lacking, [BODY, REVISION, *collection.identity]):
+        document = document_of(collection, kept)
         values = {name: document[name] for name in collection.fields if name in document}
         # At another revision somebody replaced it meanwhile, and what they wrote is newer.
         target.update_one({"_id": kept["_id"], REVISION: kept[REVISION]}, {"$set": {BODY: kept[BODY], **values}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
@@ -18,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.storage.codec import read_body
 from airflow_provider_exia.storage.documents import (
     BODY,
     REVISION,
@@ -140,15 +140,15 @@ class SqlDocuments:
     def _select(
         self, collection: Collection, choose: Callable[[Statements], sa.Select[Any]], values: Document
     ) -> list[Document]:
-        def bodies() -> Sequence[str]:
+        def rows() -> Sequence[sa.Row[Any]]:
             statements = self._statements(collection)
             if statements is None:
                 return ()
             statement = choose(statements)
             with self._connect() as connection:
-                return connection.execute(statement, values).scalars().all()
+                return connection.execute(statement, values).all()
 
-        return [json.loads(body) for body in self._retry_while_busy(lambda: self._ask(bodies))]
+        return [read_body(collection, *row) for row in self._retry_while_busy(lambda: self._ask(rows))]
 
     def _write(self, collection: Collection, statement: Callable[[Connection, Statements], Result]) -> Result:
         def once() -> Result:

@@ -7,12 +7,12 @@ a process died in between, what they need is filled again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from airflow_provider_exia.storage.codec import read_body
 from airflow_provider_exia.storage.documents import BODY, REVISION, Collection, Key, StoreRefused
 
 if TYPE_CHECKING:
@@ -137,8 +137,9 @@ def _add_columns(connection: Connection, table: sa.Table, kinds: dict[str, type]
 
 def _fill_columns(connection: Connection, table: sa.Table, collection: Collection, *, names: Iterable[str]) -> None:
     """Write fields of the bodies into their columns; at another revision somebody wrote newer ones meanwhile."""
-    for body in connection.execute(sa.select(table.c.body)).scalars().all():
-        document = json.loads(body)
+    kept = (table.c[name] for name in (BODY, *collection.identity))
+    for row in connection.execute(sa.select(*kept)).all():
+        document = read_body(collection, *row)
         values = {name: document[name] for name in names if name in document}
         if values:
             same = [table.c[name] == document[name] for name in (*collection.identity, REVISION)]

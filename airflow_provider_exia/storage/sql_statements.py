@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from airflow_provider_exia.storage.documents import REVISION, Collection, Document, Query
+from airflow_provider_exia.storage.documents import BODY, REVISION, Collection, Document, Query
 
 if TYPE_CHECKING:
     from airflow_provider_exia.storage.sql_dialects import Dialect
@@ -67,7 +67,8 @@ class Statements:
         return [name for name in self._collection.identity if name not in fixed]
 
     def _bodies(self, names: Iterable[str]) -> sa.Select[Any]:
-        return sa.select(self._table.c.body).where(*self._equal(names))
+        kept = (self._table.c[name] for name in (BODY, *self._collection.identity))
+        return sa.select(*kept).where(*self._equal(names))
 
     def _equal(self, names: Iterable[str]) -> list[sa.ColumnElement[bool]]:
         return [self._table.c[name] == sa.bindparam(f"{_READ}{name}") for name in names]

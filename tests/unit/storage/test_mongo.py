@@ -19,6 +19,7 @@ from pymongo.errors import (
 )
 
 from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
+from airflow_provider_exia.storage.codec import DamagedDocument
 from airflow_provider_exia.storage.documents import (
     Collection,
     DocumentStore,
@@ -29,7 +30,7 @@ from airflow_provider_exia.storage.documents import (
     WriteUnknown,
 )
 from airflow_provider_exia.storage.mongo import MongoDocuments, _client_options
-from airflow_provider_exia.storage.mongo_schema import conflicting_key
+from airflow_provider_exia.storage.mongo_schema import conflicting_key, document_of
 from tests.silent import port_of_nobody, silent_server
 
 THINGS = Collection(name="things", fields={"name": str, "rank": int}, unique=(("name",), ("rank", "name")))
@@ -201,6 +202,12 @@ def test_a_conflict_names_the_key_that_the_server_names(details: dict[str, Any],
     error = DuplicateKeyError("duplicate", 11000, details)
 
     assert conflicting_key(THINGS, error) == key
+
+
+@pytest.mark.parametrize("more", [{}, {"body": None}, {"body": "{"}, {"body": "[]"}, {"body": {"name": "a"}}])
+def test_a_text_that_is_no_json_object_is_damaged_and_named(more: dict[str, Any]) -> None:
+    with pytest.raises(DamagedDocument, match=r"document of 'things' \(name 'a'\) is .* 'body': it is no JSON object"):
+        document_of(THINGS, {"_id": 1, "name": "a", **more})
 
 
 def test_a_limit_of_none_at_all_asks_nobody() -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.dialects import sqlite
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.model_library.records import MODEL_JOURNAL, VERSIONS
+from airflow_provider_exia.storage.codec import DamagedDocument
 from airflow_provider_exia.storage.documents import (
     Collection,
     Query,
@@ -343,6 +344,23 @@ def test_a_commit_without_an_answer_is_an_unknown_outcome(
 
     with pytest.raises(WriteUnknown, match="no word whether it was committed"):
         documents.insert(THINGS, {"name": "b", "rank": 1})
+
+
+@pytest.mark.parametrize("body", ["{", "", "3", "null", "[" * 100_000, b"\xff", 7])
+def test_a_text_that_is_no_json_object_is_damaged_and_named(
+    documents: SqlDocuments, database: Path, body: object
+) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE exia_things SET body = ?", [body])
+    connection.close()
+
+    reads = (lambda: documents.get(THINGS, {"name": "a"}), lambda: documents.find(THINGS, Query(order="rank")))
+    for read in reads:
+        with pytest.raises(
+            DamagedDocument, match=r"document of 'things' \(name 'a'\) is .* 'body': it is no JSON object"
+        ):
+            read()
 
 
 def test_two_processes_that_make_a_counter_at_once_both_get_a_number(database: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_exia.storage.codec import DamagedDocument
 from airflow_provider_exia.storage.documents import Collection, Query, StoreRefused, WriteConflict
 from airflow_provider_exia.storage.sql import SqlDocuments
 from airflow_provider_exia.storage.sql_schema import SCHEMA_VERSION
@@ -58,6 +59,15 @@ def test_no_document_is_changed_by_the_step_forward(old: SqlDocuments, new: SqlD
     after = new.find(GROWN, Query(order="name"))
 
     assert after == before
+
+
+def test_a_damaged_document_stops_the_step_forward_and_is_named(new: SqlDocuments, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "library.db") as connection:
+        connection.execute("UPDATE exia_things SET body = '{' WHERE name = 'b'")
+    connection.close()
+
+    with pytest.raises(DamagedDocument, match=r"document of 'things' \(name 'b'\)"):
+        new.find(GROWN, Query(order="name"))
 
 
 def test_old_documents_can_be_swapped_after_the_step_forward(new: SqlDocuments) -> None:
