@@ -119,20 +119,13 @@ def abort_uploads(resources: Resources, *, grace: timedelta = GRACE, delete: boo
     :param delete: False: change nothing, and report what would be done
     """
     report = CollectReport(dry_run=not delete)
-    for upload in resources.blobs.unfinished(before=resources.clock.now() - check_grace(grace)):
-        if not _is_ours(resources, upload):
-            continue
+    before = resources.clock.now() - check_grace(grace)
+    for upload in resources.blobs.unfinished(f"{resources.prefix}/", before=before):  # others may use the bucket too
         if delete:
             resources.blobs.abort(upload)
             crash_point("collect.upload-aborted")
         report.aborted.append(Finding(name=upload, why="it never ended"))
     return report
-
-
-def _is_ours(resources: Resources, upload: str) -> bool:
-    """Say whether an upload is of this library: others may use the same bucket, below other prefixes."""
-    key, mark, _ = upload.partition("?")
-    return not mark or key.startswith(f"{resources.prefix}/")  # without a key it lies in a folder, which nobody shares
 
 
 def _abandon_all(

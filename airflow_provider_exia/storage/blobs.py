@@ -114,8 +114,11 @@ class BlobStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove a blob; absent is success. For garbage collection and probes only."""
 
-    def unfinished(self, *, before: datetime) -> Sequence[str]:
-        """Name the uploads that began before a moment and never ended: what a killed ``put`` leaves behind."""
+    def unfinished(self, prefix: str, *, before: datetime) -> Sequence[str]:
+        """Name the uploads that began before a moment and never ended: what a killed ``put`` leaves behind.
+
+        :param prefix: of their keys, as for ``list``; a folder cannot tell the key of an upload, and names all
+        """
 
     def abort(self, upload: str) -> None:
         """Give up an unfinished upload and its room; absent is success. No blob is touched.

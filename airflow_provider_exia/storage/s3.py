@@ -137,21 +137,21 @@ class S3Blobs:
                 if error.code != "NoSuchKey":
                     raise
 
-    def unfinished(self, *, before: datetime) -> Sequence[str]:
-        """Name the multipart uploads below the prefix that began before a moment and never ended."""
+    def unfinished(self, prefix: str, *, before: datetime) -> Sequence[str]:
+        """Name the multipart uploads that began before a moment and never ended."""
         from minio.datatypes import ListMultipartUploadsResult
 
         found: list[str] = []
-        requests, ours = self._requests, self._start
+        requests, below = self._requests, self._start + prefix
         # No prefix in the question: MinIO would take it for one whole name. The answer is sorted out here.
         query = {"uploads": "", "max-uploads": "1000", "encoding-type": "url"}
         with requests.errors("cannot list unfinished uploads"):
             while True:
                 page = ListMultipartUploadsResult(requests.send("GET", query=query))
                 for upload in page.uploads:
-                    key = (upload.object_name or "").removeprefix(ours)
-                    began = upload.initiated_time
-                    if (upload.object_name or "").startswith(ours) and _is_key(key) and began and began < before:
+                    name, began = upload.object_name or "", upload.initiated_time
+                    key = name.removeprefix(self._start)
+                    if name.startswith(below) and _is_key(key) and began and began < before:
                         found.append(f"{key}?{upload.upload_id}")
                 if not page.is_truncated or not page.next_key_marker:
                     return found

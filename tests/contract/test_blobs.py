@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage import server_facts
 from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobMissing, BlobStore, OtherBytes, measure
+from airflow_provider_exia.storage.local import LocalBlobs
 from airflow_provider_exia.storage.server_facts import TellsOfItself, Way
 from tests.processes import all_at_once, at_once, exit_code
 
@@ -306,27 +307,37 @@ def upload(blobs_backend: Backend, open_blobs: OpenBlobs, tmp_path: Path) -> str
     source.write_bytes(b"x" * LARGE)
     ended = exit_code(put_large, open_blobs, source, environment={"EXIA_CRASH_POINT": blobs_backend.unfinished_at})
     assert ended == -signal.SIGKILL
-    [upload] = open_blobs().unfinished(before=datetime.now(UTC) + LATER)
+    [upload] = open_blobs().unfinished("", before=datetime.now(UTC) + LATER)
     return upload
 
 
 def test_a_put_that_ended_is_no_unfinished_upload(blobs: BlobStore, source: Path) -> None:
-    before = list(blobs.unfinished(before=datetime.now(UTC) + LATER))
+    before = list(blobs.unfinished("", before=datetime.now(UTC) + LATER))
     blobs.put("a/b", source)
 
-    after = list(blobs.unfinished(before=datetime.now(UTC) + LATER))
+    after = list(blobs.unfinished("", before=datetime.now(UTC) + LATER))
 
     assert (before, after) == ([], [])
 
 
 def test_an_upload_that_a_killed_put_left_is_named_by_its_age_and_is_no_blob(upload: str, blobs: BlobStore) -> None:
-    early = blobs.unfinished(before=datetime.now(UTC) - LATER)
-    late = blobs.unfinished(before=datetime.now(UTC) + LATER)
+    early = blobs.unfinished("", before=datetime.now(UTC) - LATER)
+    late = blobs.unfinished("", before=datetime.now(UTC) + LATER)
 
     assert list(early) == []
     assert list(late) == [upload]
     assert keys(blobs, "") == []
     assert blobs.stat("a/large") is None
+
+
+def test_an_upload_below_another_prefix_is_not_named_by_a_store_that_others_may_use(
+    upload: str, blobs: BlobStore
+) -> None:
+    late = datetime.now(UTC) + LATER
+
+    assert list(blobs.unfinished("a/", before=late)) == [upload]
+    for other in ("b/", "a/larg/", "a/large/"):
+        assert list(blobs.unfinished(other, before=late)) == ([upload] if isinstance(blobs, LocalBlobs) else [])
 
 
 def test_an_upload_is_given_up_once_and_no_blob_with_it(upload: str, blobs: BlobStore, source: Path) -> None:
@@ -335,7 +346,7 @@ def test_an_upload_is_given_up_once_and_no_blob_with_it(upload: str, blobs: Blob
     blobs.abort(upload)
     blobs.abort(upload)
 
-    assert list(blobs.unfinished(before=datetime.now(UTC) + LATER)) == []
+    assert list(blobs.unfinished("", before=datetime.now(UTC) + LATER)) == []
     assert content(blobs, "a/large") == b"some bytes"
 
 

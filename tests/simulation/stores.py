@@ -323,7 +323,7 @@ class SimulatedBlobs:
         """Remove a blob; absent is success."""
         self._gate(Call("delete", check_key(key), (), True, False, lambda: self._memory.delete_blob(key)))
 
-    def unfinished(self, *, before: datetime) -> Sequence[str]:
+    def unfinished(self, prefix: str, *, before: datetime) -> Sequence[str]:
         """Name no upload: a put is one step here."""
         return []
 
