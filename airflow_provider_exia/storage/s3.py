@@ -108,7 +108,7 @@ class S3Blobs:
                     raise
                 self._check_bucket()
                 return None
-        info = _info(key, found)
+            info = _info(key, found)
         checksum = _checksum(dict(found.metadata or {}))
         if checksum is None or not self._server_checks_bytes():
             return info
@@ -148,6 +148,8 @@ class S3Blobs:
         with requests.errors("cannot list unfinished uploads"):
             while True:
                 page = ListMultipartUploadsResult(requests.send("GET", query=query))
+                if page.bucket_name is None:
+                    raise ValueError("a page without uploads, or of something else")
                 for upload in page.uploads:
                     name, began = upload.object_name or "", upload.initiated_time
                     key = name.removeprefix(self._start)
@@ -203,7 +205,9 @@ class S3Blobs:
         from xml.etree.ElementTree import fromstring
 
         begun = self._requests.send("POST", name, query={"uploads": ""}, headers={"x-amz-checksum-algorithm": "SHA256"})
-        upload = fromstring(begun.data).findtext("{*}UploadId") or ""  # noqa: S314 - the server's own answer
+        upload = fromstring(begun.data).findtext("{*}UploadId")  # noqa: S314 - the server's own answer
+        if not upload:
+            raise ValueError("no upload was begun")
 
         def send_part(number: int) -> str:
             start = (number - 1) * digest.part_bytes
@@ -324,6 +328,8 @@ def bucket_names(place: S3Place) -> list[str]:
 
 
 def _info(key: str, found: Any) -> BlobInfo:
+    if found.last_modified is None:
+        raise ValueError("every object of S3 has a time")
     # To the second: a list tells more of it than the answer about one object, and one blob has one time.
     return BlobInfo(key=key, size=found.size or 0, modified_at=found.last_modified.replace(microsecond=0))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlunsplit
 
-from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
+from airflow_provider_exia.exceptions import ExiaError, InvalidInput, MissingExtra
 from airflow_provider_exia.storage.blobs import CHUNK_BYTES, OtherBytes, check_key
 from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
 
@@ -164,6 +164,8 @@ class S3Requests:
         :param what: is under way, for the message
         :param writing: without an answer, nobody knows whether it was done
         """
+        from xml.etree.ElementTree import ParseError
+
         from minio.error import MinioException, S3Error
         from urllib3.exceptions import HTTPError
 
@@ -179,6 +181,13 @@ class S3Requests:
             raise kind(f"{what} at {self.place}: no answer of an S3 server: {error}") from error
         except HTTPError as error:
             raise _no_answer(error, f"{what} at {self.place}", writing=writing) from error
+        except ExiaError:
+            raise  # some are a ValueError too
+        except (ParseError, ValueError) as error:  # an answer that cannot be read: never one to a whole write
+            raise StoreRefused(
+                f"{what} at {self.place}: it answered something that is no S3: is {self.place.endpoint} the address of "
+                "the S3 API (not of its console)?"
+            ) from error
 
     def no_bucket(self, what: str) -> StoreRefused:
         """Return the error that says how to make the bucket: we make none, since who may read it is not ours to say."""

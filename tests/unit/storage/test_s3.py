@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from ssl import SSLCertVerificationError, SSLEOFError, SSLError
 from urllib.parse import quote
@@ -15,10 +16,10 @@ from urllib3.exceptions import SSLError as HTTPSError
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage import s3_requests
-from airflow_provider_exia.storage.blobs import BlobMissing, BlobStore, OtherBytes, measure
+from airflow_provider_exia.storage.blobs import BlobMissing, OtherBytes, measure
 from airflow_provider_exia.storage.documents import StorageError, StoreRefused, StoreUnavailable, WriteUnknown
 from airflow_provider_exia.storage.opening import open_blobs
-from airflow_provider_exia.storage.s3 import S3Blobs, S3Place
+from airflow_provider_exia.storage.s3 import S3Blobs, S3Place, bucket_names
 
 SECRET = "se/cret"
 
@@ -32,11 +33,11 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def answering() -> Iterator[Callable[[bytes], BlobStore]]:
+def answering() -> Iterator[Callable[[bytes], S3Blobs]]:
     """Opens a blob store whose server answers every connection with these bytes and then hangs up."""
     listeners = []
 
-    def start(answer: bytes) -> BlobStore:
+    def start(answer: bytes) -> S3Blobs:
         listener = socket.create_server(("127.0.0.1", 0))
         listeners.append(listener)
 
@@ -51,7 +52,8 @@ def answering() -> Iterator[Callable[[bytes], BlobStore]]:
                     connection.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
-        return open_blobs(f"s3+http://exia:{SECRET.replace('/', '%2F')}@127.0.0.1:{listener.getsockname()[1]}/bucket")
+        endpoint = f"127.0.0.1:{listener.getsockname()[1]}"
+        return S3Blobs(S3Place(endpoint=endpoint, bucket="bucket", access_key="exia", secret_key=SECRET, secure=False))
 
     yield start
     for listener in listeners:
@@ -65,7 +67,7 @@ def refusal(status: str, code: str) -> bytes:
     return f"{head}Connection: close\r\n\r\n".encode() + body
 
 
-def test_an_answer_that_is_cut_is_an_error_and_not_a_shorter_blob(answering: Callable[[bytes], BlobStore]) -> None:
+def test_an_answer_that_is_cut_is_an_error_and_not_a_shorter_blob(answering: Callable[[bytes], S3Blobs]) -> None:
     blobs = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly a part")
 
     with blobs.open("a/b") as stream, pytest.raises(StoreUnavailable, match="cannot read 'a/b' to its end"):
@@ -90,7 +92,7 @@ def test_an_answer_that_is_cut_is_an_error_and_not_a_shorter_blob(answering: Cal
     ids=["hang-up", "denied", "key", "signature", "quota", "full", "busy", "slow", "broken", "digest", "proxy"],
 )
 def test_a_put_tells_a_no_from_no_word(
-    answering: Callable[[bytes], BlobStore], source: Path, answer: bytes, expected: type[StorageError]
+    answering: Callable[[bytes], S3Blobs], source: Path, answer: bytes, expected: type[StorageError]
 ) -> None:
     with pytest.raises(StorageError) as error:
         answering(answer).put("a/b", source)
@@ -99,7 +101,7 @@ def test_a_put_tells_a_no_from_no_word(
     assert SECRET not in str(error.value)
 
 
-def test_a_missing_bucket_is_refused_with_how_to_make_it(answering: Callable[[bytes], BlobStore], source: Path) -> None:
+def test_a_missing_bucket_is_refused_with_how_to_make_it(answering: Callable[[bytes], S3Blobs], source: Path) -> None:
     blobs = answering(refusal("404 Not Found", "NoSuchBucket"))
 
     for call in (lambda: blobs.put("a/b", source), lambda: blobs.open("a/b"), lambda: list(blobs.list(""))):
@@ -118,7 +120,7 @@ def test_a_missing_bucket_is_refused_with_how_to_make_it(answering: Callable[[by
     ids=["region", "name service", "to TLS", "empty"],
 )
 def test_a_bucket_that_is_elsewhere_is_refused_with_what_to_give(
-    answering: Callable[[bytes], BlobStore], source: Path, answer: bytes
+    answering: Callable[[bytes], S3Blobs], source: Path, answer: bytes
 ) -> None:
     blobs = answering(answer)
 
@@ -127,7 +129,32 @@ def test_a_bucket_that_is_elsewhere_is_refused_with_what_to_give(
             call()
 
 
-def test_a_missing_object_is_a_missing_blob(answering: Callable[[bytes], BlobStore]) -> None:
+@pytest.mark.parametrize(
+    "page",
+    [b"<!doctype html><meta><p>Log in", b"<html><body>Log in</body></html>", b"<p>\xfcber uns</p>", b""],
+    ids=["page", "page that is XML", "page in Latin-1", "nothing"],
+)
+def test_an_answer_of_something_else_is_refused_with_what_to_look_at(
+    answering: Callable[[bytes], S3Blobs], tmp_path: Path, page: bytes
+) -> None:
+    place = answering(f"HTTP/1.1 200 OK\r\nContent-Length: {len(page)}\r\n\r\n".encode() + page).place
+    blobs = S3Blobs(place, part_bytes=2**20)
+    (large := tmp_path / "large.bin").write_bytes(bytes(2**20 + 1))
+
+    for call in (
+        lambda: blobs.put("a/b", large),
+        lambda: blobs.stat("a/b"),
+        lambda: list(blobs.list("")),
+        lambda: blobs.unfinished(before=datetime.now(UTC)),
+        lambda: bucket_names(place),
+    ):
+        with pytest.raises(
+            StoreRefused, match=r"no S3.*: is 127\.0\.0\.1:\d+ the address of the S3 API \(not of its con"
+        ):
+            call()
+
+
+def test_a_missing_object_is_a_missing_blob(answering: Callable[[bytes], S3Blobs]) -> None:
     with pytest.raises(BlobMissing, match="'a/b'"):
         answering(refusal("404 Not Found", "NoSuchKey")).open("a/b")
 
