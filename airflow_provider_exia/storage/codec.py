@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from operator import not_
 from typing import Annotated, Any, TypeVar
 
@@ -81,22 +82,32 @@ def from_document(kind: type[Record], document: Document) -> Record:
     return record
 
 
-def read_body(collection: Collection, body: Any, *identity: object) -> Document:
-    """Read a document's text.
+def read_body(collection: Collection, kept: Mapping[str, Any]) -> Document:
+    """Read a document's text, and hold it against the fields under which it is found.
 
-    :param body: what a backend keeps as the text
-    :param identity: what it keeps beside it, for the message
-    :raises DamagedDocument: it is no JSON object
+    Whoever writes to a store could else put a version, with its signature, under the number of another one.
+
+    :param kept: what a backend keeps: the text, the fields of the identity, and perhaps more of the collection's fields
+    :raises DamagedDocument: the text is no JSON object, or that of another document
     """
     try:
-        document = json.loads(body)
+        document = json.loads(kept.get(BODY))  # type: ignore[arg-type]  # what is no text is damaged too
     except (TypeError, ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        key = ", ".join(f"{name} {value!r}" for name, value in zip(collection.identity, identity, strict=True))
-        kind = f"document of {collection.name!r} ({key})"
-        raise DamagedDocument(kind=kind, field=BODY, problem="it is no JSON object")
+        raise _damaged(collection, kept, BODY, "it is no JSON object")
+    for name in collection.fields:
+        # An empty field is one that an older release did not know; a look for any other value does not find it.
+        if kept.get(name) and kept[name] != document.get(name):
+            raise _damaged(
+                collection, kept, name, f"its text says {document.get(name)!r}, and it is kept as {kept[name]!r}"
+            )
     return document
+
+
+def _damaged(collection: Collection, kept: Mapping[str, Any], field: str, problem: str) -> DamagedDocument:
+    key = ", ".join(f"{name} {kept.get(name)!r}" for name in collection.identity)
+    return DamagedDocument(kind=f"document of {collection.name!r} ({key})", field=field, problem=problem)
 
 
 _UNKNOWN_FIELD = ("extra_forbidden", "unexpected_keyword_argument")

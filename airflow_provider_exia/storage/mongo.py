@@ -116,7 +116,7 @@ class MongoDocuments:
     def get(self, collection: Collection, key: Mapping[str, str | int]) -> Document | None:
         """Return the document with this unique key, or None."""
         chosen = _equal(check_values(collection, key))
-        kept = self._read(collection, lambda target: target.find_one(chosen, [BODY, *collection.identity]))
+        kept = self._read(collection, lambda target: target.find_one(chosen, [BODY, *collection.fields]))
         return None if kept is None else document_of(collection, kept)
 
     def find(self, collection: Collection, query: Query) -> Sequence[Document]:
@@ -132,7 +132,7 @@ class MongoDocuments:
         order = [(name, -1 if query.descending else 1) for name in (query.order, *ties)]
 
         def documents(target: Target[dict[str, Any]]) -> list[Document]:
-            cursor = target.find(chosen, [BODY, *collection.identity]).sort(order).limit(query.limit or 0)
+            cursor = target.find(chosen, [BODY, *collection.fields]).sort(order).limit(query.limit or 0)
             return [document_of(collection, kept) for kept in cursor]
 
         return self._read(collection, documents)

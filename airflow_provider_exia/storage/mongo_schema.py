@@ -78,7 +78,7 @@ def conflicting_key(collection: Collection, error: DuplicateKeyError) -> Key:
 
 def document_of(collection: Collection, kept: Mapping[str, Any]) -> Document:
     """Read a document's text out of what MongoDB keeps of it."""
-    return read_body(collection, kept.get(BODY), *(kept.get(name) for name in collection.identity))
+    return read_body(collection, kept)
 
 
 def _fill_fields(target: Target[dict[str, Any]], collection: Collection) -> None:

@@ -148,7 +148,8 @@ class SqlDocuments:
             with self._connect() as connection:
                 return connection.execute(statement, values).all()
 
-        return [read_body(collection, *row) for row in self._retry_while_busy(lambda: self._ask(rows))]
+        found = self._retry_while_busy(lambda: self._ask(rows))
+        return [read_body(collection, row._asdict()) for row in found]
 
     def _write(self, collection: Collection, statement: Callable[[Connection, Statements], Result]) -> Result:
         def once() -> Result:

@@ -111,3 +111,7 @@ class MysqlKey(sa.TypeDecorator[str]):
     def process_bind_param(self, value: str | None, _dialect: sa.Dialect) -> Any:
         """Return what is kept for a text."""
         return None if value is None else value.encode()
+
+    def process_result_value(self, value: Any, _dialect: sa.Dialect) -> str | None:
+        """Return the text that is kept; bytes that are none become one that no document has."""
+        return None if value is None else bytes(value).decode(errors="replace")

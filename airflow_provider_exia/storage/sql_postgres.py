@@ -122,3 +122,7 @@ class PostgresKey(sa.TypeDecorator[str]):
         if value is None or not ("\x00" in value or "\x01" in value):
             return value
         return value.replace("\x01", "\x01\x02").replace("\x00", "\x01\x01")
+
+    def process_result_value(self, value: str | None, _dialect: sa.Dialect) -> str | None:
+        """Return the text that is kept."""
+        return None if value is None else value.replace("\x01\x01", "\x00").replace("\x01\x02", "\x01")

@@ -139,7 +139,7 @@ def _fill_columns(connection: Connection, table: sa.Table, collection: Collectio
     """Write fields of the bodies into their columns; at another revision somebody wrote newer ones meanwhile."""
     kept = (table.c[name] for name in (BODY, *collection.identity))
     for row in connection.execute(sa.select(*kept)).all():
-        document = read_body(collection, *row)
+        document = read_body(collection, row._asdict())
         values = {name: document[name] for name in names if name in document}
         if values:
             same = [table.c[name] == document[name] for name in (*collection.identity, REVISION)]

@@ -67,7 +67,7 @@ class Statements:
         return [name for name in self._collection.identity if name not in fixed]
 
     def _bodies(self, names: Iterable[str]) -> sa.Select[Any]:
-        kept = (self._table.c[name] for name in (BODY, *self._collection.identity))
+        kept = (self._table.c[name] for name in (BODY, *self._collection.fields))
         return sa.select(*kept).where(*self._equal(names))
 
     def _equal(self, names: Iterable[str]) -> list[sa.ColumnElement[bool]]:

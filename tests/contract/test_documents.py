@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_exia.storage import server_facts
-from airflow_provider_exia.storage.documents import Collection, DocumentStore, Query, WriteConflict
+from airflow_provider_exia.storage import mongo, server_facts, sql
+from airflow_provider_exia.storage.codec import DamagedDocument
+from airflow_provider_exia.storage.documents import Collection, DocumentStore, Query, WriteConflict, body_text
 from airflow_provider_exia.storage.server_facts import TellsOfItself, Way
 from tests.processes import alone, at_once
+from tests.simulation.stores import SimulatedDocuments
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Backend, OpenDocuments
@@ -32,6 +34,14 @@ PROCESSES = 8
 ROUNDS = 25
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def write_text_of(document: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every store keep the text of this document with the fields of the one it is given, as an attacker can."""
+    for module in (sql, mongo):
+        monkeypatch.setattr(
+            module, "body_text", lambda collection, _, revision: body_text(collection, document, revision=revision)
+        )
 
 
 def item(name: str, *, owner: str = "ann", rank: int = 0, serial: int | None = None, **more: Any) -> dict[str, Any]:
@@ -54,6 +64,27 @@ def test_an_inserted_document_is_read_back_whole_at_revision_1(documents: Docume
     documents.insert(SHELF, document)
 
     assert documents.get(SHELF, key("a")) == {**document, "revision": 1}
+
+
+@pytest.mark.parametrize("change", [{"name": "b"}, {"owner": "bob"}, {"rank": 2}, {"serial": 8}])
+def test_the_text_of_another_document_is_refused_under_every_field(
+    documents: DocumentStore, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    document = item("a", rank=1, serial=7)
+    write_text_of({**document, **change}, monkeypatch)
+    documents.insert(SHELF, document)
+    if isinstance(documents, SimulatedDocuments):
+        pytest.skip("keeps no fields beside a document")
+    [(field, value)] = change.items()
+
+    reads: tuple[Callable[[], object], ...] = (
+        lambda: documents.get(SHELF, key("a")),
+        lambda: documents.get(SHELF, {"serial": 7}),
+        lambda: documents.find(SHELF, Query(order="rank")),
+    )
+    for read in reads:
+        with pytest.raises(DamagedDocument, match=rf"\(owner 'ann', name 'a'\) is damaged at '{field}': .* {value!r}"):
+            read()
 
 
 def test_a_document_is_found_by_each_of_its_unique_keys(documents: DocumentStore) -> None:

@@ -29,9 +29,10 @@ from airflow_provider_exia.model_library.publishing import SourceFile
 from airflow_provider_exia.model_library.records import VERSIONS, FileRecord, Role, Version
 from airflow_provider_exia.model_library.resources import Resources
 from airflow_provider_exia.model_library.signing import Ed25519Key, Keys, generate_key, read_key, read_keys, sign
+from airflow_provider_exia.storage import mongo, sql
 from airflow_provider_exia.storage.blobs import BlobStore, sha256_of
 from airflow_provider_exia.storage.codec import DamagedDocument, to_document
-from airflow_provider_exia.storage.documents import DocumentStore
+from airflow_provider_exia.storage.documents import DocumentStore, body_text
 from airflow_provider_exia.storage.local import LocalBlobs
 from airflow_provider_exia.storage.sql import SqlDocuments
 from tests.faults.places import on, place_on
@@ -196,6 +197,18 @@ def roll_back(world: World) -> None:
     world.replace_document(to_document(older))
 
 
+def relabel(world: World, text: Version) -> None:
+    """The text of another version in the row of this one: its signature fits, and so do its bytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sql, mongo):
+            patch.setattr(
+                module,
+                "body_text",
+                lambda collection, _, revision: body_text(collection, to_document(text), revision=revision),
+            )
+        world.replace_document(world.document())
+
+
 def rename_model(world: World) -> None:
     renamed = replace(world.version, model="rates")
     for file in renamed.files:
@@ -308,6 +321,14 @@ ATTACKS = {
         deceives=FORGED,
     ),
     "rolled-back document": Attack(roll_back, SignatureRefused, DOES_NOT_FIT, deceives=OLDER),
+    "text of an older version in the newer one's row": Attack(
+        lambda world: relabel(world, world.older), DamagedDocument, "at 'publication': its text says"
+    ),
+    "text under another number": Attack(
+        lambda world: relabel(world, replace(world.version, number=1)),
+        DamagedDocument,
+        "at 'number': its text says 1, and it is kept as 2",
+    ),
     "signature of another version": Attack(
         lambda world: world.forge({MODEL_FILE: json_bytes(FORGED)}, signature=world.older.signature),
         SignatureRefused,

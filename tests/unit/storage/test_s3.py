@@ -145,7 +145,7 @@ def test_an_answer_of_something_else_is_refused_with_what_to_look_at(
         lambda: blobs.put("a/b", large),
         lambda: blobs.stat("a/b"),
         lambda: list(blobs.list("")),
-        lambda: blobs.unfinished(before=datetime.now(UTC)),
+        lambda: blobs.unfinished("", before=datetime.now(UTC)),
         lambda: bucket_names(place),
     ):
         with pytest.raises(
