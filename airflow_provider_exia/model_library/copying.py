@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_exia.model_library.publishing import SourceFile
 from airflow_provider_exia.model_library.records import VERSIONS, Origin, State, Version
+from airflow_provider_exia.model_library.signing import check_signature
 from airflow_provider_exia.storage.codec import from_document
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def copy_aliases(
 def _copy_version(source: ModelLibrary, target: ModelLibrary, version: Version, out_of_use: Set[int]) -> CopiedVersion:
     present = _find_copy(target, version)
     if present is not None and present.state in (State.READY, State.COLLECTED):
+        if present.state is State.READY:
+            check_signature(target.resources.keys, present)
         in_use = present.number not in out_of_use
         return CopiedVersion(source=version, copy=present, is_new=False, is_in_use=in_use)
     with tempfile.TemporaryDirectory(prefix="exia-") as folder:

@@ -93,6 +93,15 @@ def test_a_copy_that_was_broken_off_goes_on_and_one_that_was_finished_does_nothi
     assert [version.number for version in target.versions("churn")] == [4, 3, 2, 1]
 
 
+def test_what_is_there_without_an_accepted_signature_is_not_called_copied(tmp_path: Path) -> None:
+    unsigned = library_in(tmp_path / "library")
+    publish(unsigned, tmp_path, 1)
+    the_same_with_a_key = library_in(tmp_path / "library", TARGET_KEY)
+
+    with pytest.raises(SignatureRefused, match="churn/1 is refused: it is not signed"):
+        list(copy_versions(unsigned, the_same_with_a_key, "churn"))
+
+
 def test_an_older_version_of_the_same_work_is_known_again_and_not_fetched(
     source: ModelLibrary, target: ModelLibrary, tmp_path: Path
 ) -> None:
