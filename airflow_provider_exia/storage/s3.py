@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
@@ -110,7 +110,7 @@ class S3Blobs:
                 return None
             info = _info(key, found)
         checksum = _checksum(dict(found.metadata or {}))
-        if checksum is None or not self._server_checks_bytes():
+        if checksum is None or not self._server_checks_bytes(name):
             return info
         return BlobInfo(key=key, size=info.size, modified_at=info.modified_at, checksum=checksum)
 
@@ -241,16 +241,19 @@ class S3Blobs:
         headers = {_CHECKSUM: _base64(sha256), "Content-Type": "application/octet-stream"}
         return self._requests.send("PUT", name, query=query, headers=headers, body=part, size=part.size)
 
-    def _server_checks_bytes(self) -> bool:
-        """Say whether the server refuses bytes that do not have the checksum sent with them: tried once."""
+    def _server_checks_bytes(self, name: str) -> bool:
+        """Say whether the server refuses bytes that do not have the checksum sent with them: tried once.
+
+        :param name: of an object, beside which the probe may be written as the object was
+        """
         from minio.error import S3Error
 
         if self._checks_bytes is None:
-            name, requests = f"{self._start}{_PROBES}/{uuid.uuid4().hex}", self._requests
+            probe, requests = f"{PurePosixPath(name).parent / _PROBES / uuid.uuid4().hex}", self._requests
             with requests.errors("cannot find out whether checksums are checked"):
                 try:
-                    requests.send("PUT", name, headers={_CHECKSUM: _base64(bytes(32))}, body=b"probe", size=5)
-                    requests.reading.remove_object(self.place.bucket, name)
+                    requests.send("PUT", probe, headers={_CHECKSUM: _base64(bytes(32))}, body=b"probe", size=5)
+                    requests.reading.remove_object(self.place.bucket, probe)
                     self._checks_bytes = False
                 except S3Error as error:  # who may not write cannot find out, and reads back
                     self._checks_bytes = error.code in OTHER_BYTES

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +19,8 @@ from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.storage import server_facts
 from airflow_provider_exia.storage.blobs import CHUNK_BYTES, BlobMissing, BlobStore, OtherBytes, measure
 from airflow_provider_exia.storage.local import LocalBlobs
+from airflow_provider_exia.storage.s3 import S3Blobs
+from airflow_provider_exia.storage.s3_requests import S3Requests
 from airflow_provider_exia.storage.server_facts import TellsOfItself, Way
 from tests.processes import all_at_once, at_once, exit_code
 
@@ -162,6 +164,29 @@ def test_list_of_everything_and_of_nothing(blobs: BlobStore, source: Path) -> No
     assert keys(blobs, "") == ["models/a/1/x"]
     assert keys(blobs, "absent/") == []
     assert keys(blobs, "models/a/1/x/") == []
+
+
+def test_what_is_written_to_try_the_server_lies_beside_the_blob(
+    blobs: BlobStore, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not isinstance(blobs, S3Blobs):
+        pytest.skip("tries no server")
+    asked: list[str] = []
+    send = S3Requests.send
+
+    def send_and_note(self: S3Requests, method: str, name: str = "", **more: Any) -> Any:
+        asked.append(f"{method} {name}")
+        return send(self, method, name, **more)
+
+    monkeypatch.setattr(S3Requests, "send", send_and_note)
+    blobs.put("team/models/m/a", source)
+
+    blobs.stat("team/models/m/a")
+
+    start = f"{blobs.place.prefix}/" if blobs.place.prefix else ""
+    tried = [request for request in asked if request.startswith("PUT")][1:]
+    assert all(request.startswith(f"PUT {start}team/models/m/.exia-probe/") for request in tried)
+    assert len(tried) <= 1
 
 
 def test_list_tells_what_stat_tells_but_the_checksum(blobs: BlobStore, source: Path) -> None:
