@@ -63,7 +63,7 @@ _EXIA: dict[str, Any] = {
         },
         "public_keys": {
             "label": "Public keys",
-            "description": "Further keys whose signatures are accepted, as in ed25519-public:..., separated by commas",
+            "description": "Public keys whose signatures are accepted, as in ed25519-public:..., separated by commas",
             "schema": _LONG_TEXT,
         },
         "protected_aliases": {

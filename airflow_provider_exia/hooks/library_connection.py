@@ -39,6 +39,7 @@ EXTRAS = (
     *("public_keys", "protected_aliases", "cache"),
 )
 _LOCAL = {"documents": "sqlite:", "blobs": "file:"}
+_NEXT_KEY = re.compile(r"[\s,]+(?=[a-z0-9-]+:)")
 _PREFIX = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
 Lookup: TypeAlias = Callable[[str], "Connection"]
@@ -163,12 +164,20 @@ def _prefix(fields: Fields | None) -> str:
 
 
 def _keys(fields: Fields | None) -> Keys:
-    from airflow_provider_exia.model_library.signing import Keys, read_keys
+    from airflow_provider_exia.model_library.signing import ED25519_PUBLIC, Keys, read_keys
 
     if fields is None:
         return Keys()
+    public = fields.words("public_keys")
+    for place, text in enumerate(public, start=1):
+        if not text.startswith(f"{ED25519_PUBLIC}:"):
+            raise fields.problem(
+                f"accepted key {place} in 'public_keys' is no public key, as in '{ED25519_PUBLIC}:...': an extra is "
+                "shown in clear, so a secret belongs into the password, behind the key that signs"
+            )
+    signing, *older = _NEXT_KEY.split((fields.connection.password or "").strip())
     try:
-        return read_keys(fields.connection.password, fields.words("public_keys"))
+        return read_keys(signing, (*public, *older))
     except InvalidInput as error:
         raise fields.problem(str(error)) from error
 

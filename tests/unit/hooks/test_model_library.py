@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_exia.exceptions import InvalidInput
 from airflow_provider_exia.hooks.model_library import ModelLibraryHook
-from airflow_provider_exia.model_library.exceptions import FormatRefused
+from airflow_provider_exia.model_library.exceptions import FormatRefused, SignatureRefused
 from airflow_provider_exia.model_library.formats import DEFAULT_FORMATS
 from airflow_provider_exia.model_library.signing import generate_key
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_exia.model_library.library import ModelLibrary
 
 Connect = Callable[..., None]
+PUBLIC = generate_key()[1] or ""
 
 
 @pytest.fixture
@@ -113,7 +114,12 @@ def test_a_half_configured_connection_is_refused(connect: Connect, missing: str)
             {"bukcet": "models"},
             "connection 'exia_default': 'bukcet' in its extra is not known: expected one of blobs, ",
         ),
-        ({"public_keys": "hmac:short"}, "connection 'exia_default': accepted key 1 cannot be used"),
+        ({"public_keys": "ed25519-public:short"}, "connection 'exia_default': accepted key 1 cannot be used"),
+        (
+            {"public_keys": generate_key("hmac")[0]},
+            "accepted key 1 in 'public_keys' is no public key, .* a secret belongs",
+        ),
+        ({"public_keys": [PUBLIC, generate_key()[0]]}, "accepted key 2 in 'public_keys' is no public key, as in"),
         ({"protected_aliases": "champion"}, "connection 'exia_default': protected_aliases: it is no JSON"),
         ({"formats": "skops, pickle"}, "format 'pickle' is refused"),
         ({"formats": "pmml"}, "'pmml' is no model format: expected one of code, json, onnx, raw, safetensors, skops"),
@@ -147,6 +153,26 @@ def test_types_may_be_trusted_by_connection_and_task(connect: Connect, words: An
     policy = ModelLibraryHook(trusted_types=("e.F",)).library.policy
 
     assert policy.trusted_types == ("a.B", "c.D", "e.F")
+
+
+@pytest.mark.parametrize("between", [" ", "\n", ", "])
+def test_the_password_may_hold_old_keys_behind_the_one_that_signs(
+    connect: Connect, tmp_path: Path, between: str
+) -> None:
+    old, new = generate_key("hmac")[0], generate_key("hmac")[0]
+    connect(password=old)
+    (tmp_path / "model.json").write_text("1")
+    before = ModelLibraryHook().library.publish("delay", tmp_path / "model.json", format="json", work="before")
+
+    connect(password=f"{new}{between}{old}", public_keys=PUBLIC)
+    library = ModelLibraryHook().library
+    after = library.publish("delay", tmp_path / "model.json", format="json", work="after")
+
+    assert [library.load(version) for version in (before, after)] == [1, 1]
+    connect(password=new)
+    with pytest.raises(SignatureRefused):
+        ModelLibraryHook().library.load(before)
+    assert ModelLibraryHook().library.load(after) == 1
 
 
 def test_a_signed_pickle_is_read_only_by_who_asks_for_it(connect: Connect, tmp_path: Path) -> None:
