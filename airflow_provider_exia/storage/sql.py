@@ -7,7 +7,8 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +36,7 @@ from airflow_provider_exia.storage.documents import (
 )
 from airflow_provider_exia.storage.sql_commits import SharedCommits, Write
 from airflow_provider_exia.storage.sql_dialects import Dialect, Outcome, Sqlite, Verdict
+from airflow_provider_exia.storage.sql_forks import FilesInUse
 from airflow_provider_exia.storage.sql_schema import COUNTERS, Tables
 from airflow_provider_exia.storage.sql_server import sql_facts, with_driver
 from airflow_provider_exia.storage.sql_statements import Statements, query_values, read
@@ -193,15 +195,16 @@ class SqlDocuments:
         except DBAPIError as error:
             raise self._failure(error) from error
 
-    def _connect(self) -> Connection:
-        """Return a connection; a failure to get one is an answer: nothing was asked."""
-        try:
-            if self._dialect.is_file:
-                with self._lock:
-                    return self._open().connect()
-            return self._open().connect()
-        except DBAPIError as error:
-            raise self._failure(error) from error
+    @contextmanager
+    def _connect(self) -> Iterator[Connection]:
+        """Lend a connection; a failure to get one is an answer: nothing was asked."""
+        with _files.one() if self._dialect.is_file else nullcontext():
+            try:
+                connection = self._open().connect()
+            except DBAPIError as error:
+                raise self._failure(error) from error
+            with connection:
+                yield connection
 
     def _open(self) -> Engine:
         with self._lock:
@@ -276,8 +279,8 @@ class SqlDocuments:
 
     def _begin_anew(self) -> None:
         """Forget what other threads were at: a child that was forked has none of them."""
-        self._lock = _opening if self._dialect.is_file else threading.RLock()
-        self._making = _opening if self._dialect.is_file else threading.RLock()
+        self._lock = _files.lock if self._dialect.is_file else threading.RLock()
+        self._making = _files.lock if self._dialect.is_file else threading.RLock()
         self._commits = SharedCommits(self._transact)
 
 
@@ -285,21 +288,15 @@ class _Busy(Exception):
     """Another writer has the lock; nothing was written."""
 
 
-_opening = threading.RLock()
-"""Held while a file's connections are opened or closed: by one thread at a time, and never across a fork."""
+_files = FilesInUse()
 _stores: weakref.WeakSet[SqlDocuments] = weakref.WeakSet()
 _inherited: list[Engine] = []
 """Connections of the parent to servers in a forked child: never used, and never closed, since the parent goes on."""
 
 
 def _close_before_fork() -> None:
-    """Close what is idle of a file, so that neither side of a fork inherits an open connection to it.
-
-    A child that inherits one is worse than one that uses it: SQLite keeps a table of locks per process, so the child
-    opens its own connection without taking a lock, the parent's close then removes the log under it, and the child's
-    next acknowledged write is lost.
-    """
-    _opening.acquire()
+    """Close the connections to files once none is in use, so that neither side of a fork inherits an open one."""
+    _files.before_fork(seconds=max((store._dialect.seconds for store in list(_stores)), default=0))
     for store in list(_stores):
         if store.file is not None:
             store.close()
@@ -311,10 +308,10 @@ def _begin_anew_in_child() -> None:
         if store.file is None and store._engine is not None:
             _inherited.append(store._engine)
             store._engine = None
-    _opening.release()
+    _files.after_fork_in_child()
 
 
-os.register_at_fork(before=_close_before_fork, after_in_parent=_opening.release, after_in_child=_begin_anew_in_child)
+os.register_at_fork(before=_close_before_fork, after_in_parent=_files.after_fork, after_in_child=_begin_anew_in_child)
 
 
 def _dialect_of(url: sa.URL, *, seconds: float) -> Dialect:

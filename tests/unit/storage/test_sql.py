@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -419,6 +421,86 @@ def test_mariadb_gives_up_a_lock_before_its_client_gives_up_the_server(seconds: 
     locks = int(re.findall(r"innodb_lock_wait_timeout = (\d+)", arguments["init_command"])[0])
 
     assert arguments["read_timeout"] > locks
+
+
+def write_and_fork(database: Path, forks: int) -> list[str]:
+    """Fork again and again while threads write; return the names of all that was acknowledged, here and in children."""
+    documents = SqlDocuments(f"sqlite:///{database}")
+    documents.insert(THINGS, {"name": "first", "rank": 0})
+    acknowledged, children, done = ["first"], {}, threading.Event()
+
+    def write(thread: int) -> None:
+        for rank in itertools.takewhile(lambda _: not done.is_set(), itertools.count()):
+            documents.insert(THINGS, {"name": f"{thread} wrote {rank}", "rank": rank})
+            acknowledged.append(f"{thread} wrote {rank}")
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(forks):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            for rank in range(3):
+                documents.insert(THINGS, {"name": f"child {number} wrote {rank}", "rank": rank})
+            os._exit(0)
+        children[child] = number
+    ended = {number: os.waitpid(child, 0)[1] for child, number in children.items()}
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert set(ended.values()) == {0}, f"these children did not end by themselves: {ended}"
+    return acknowledged + [f"child {number} wrote {rank}" for number in ended for rank in range(3)]
+
+
+def test_what_is_acknowledged_on_either_side_of_a_fork_is_kept(documents: SqlDocuments, database: Path) -> None:
+    acknowledged = alone(write_and_fork, database, 25)
+
+    assert sorted(acknowledged) == sorted(found["name"] for found in documents.find(THINGS, Query(order="name")))
+
+
+def test_a_fork_waits_for_a_connection_that_another_thread_uses(documents: SqlDocuments, database: Path) -> None:
+    documents.insert(THINGS, {"name": "a", "rank": 1})
+    in_use, forking = threading.Event(), threading.Event()
+    os.register_at_fork(before=forking.set)  # the newest one comes first
+
+    def use() -> None:
+        with documents._connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+            in_use.set()
+            forking.wait()
+
+    user = threading.Thread(target=use)
+    user.start()
+    in_use.wait()
+
+    child = os.fork()
+    if child == 0:
+        os._exit(is_open(database))
+    user.join()
+
+    assert os.waitpid(child, 0)[1] == 0
+    documents.insert(THINGS, {"name": "b", "rank": 1})
+
+
+def test_a_fork_does_not_wait_for_what_its_own_thread_uses(documents: SqlDocuments) -> None:
+    with documents._connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+
+        assert os.waitpid(child, 0)[1] == 0
+        documents.insert(THINGS, {"name": "a", "rank": 1})
+
+
+def is_open(file: Path) -> bool:
+    """Say whether this process has the file open."""
+    for descriptor in range(1024):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), file.stat()):
+                return True
+    return False
 
 
 def test_a_child_forked_while_a_thread_writes_writes_on_its_own(documents: SqlDocuments) -> None:
