@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 SCHEMES = ("mongodb", "mongodb+srv")
+_MEMBER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:[0-9]{1,5})?")
 
 _REFUSALS = {
     13: "this user may not do that",
@@ -259,7 +260,7 @@ class MongoDocuments:
                 f"the address of the document store {self._where} is no MongoDB URI: expected one as in "
                 "'mongodb://user:password@host:27017/exia', with %-escapes in user and password"
             ) from None
-        except (ConfigurationError, TypeError, ValueError) as error:
+        except (ConfigurationError, TypeError, ValueError, OSError) as error:  # the last one: of a certificate's file
             raise InvalidInput(f"an option of the document store {self._where} is not for MongoDB: {error}") from error
 
     def _failure(self, error: PyMongoError, *, unanswered: type[StorageError]) -> StorageError:
@@ -299,14 +300,17 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def _split(uri: str) -> SplitResult:
+    unreadable = InvalidInput(  # neither the text nor what Python says about it: both may hold a password
+        "the document store's address cannot be read: expected one as in 'mongodb://user:password@host:27017/exia', "
+        "with %-escapes in user and password"
+    )
     try:
-        return urlsplit(uri)
+        parts = urlsplit(uri)
     except ValueError:
-        # Neither the text nor what Python says about it: both may hold a password.
-        raise InvalidInput(
-            "the document store's address cannot be read: expected one as in "
-            "'mongodb://user:password@host:27017/exia', with %-escapes in user and password"
-        ) from None
+        raise unreadable from None
+    if not all(_MEMBER.fullmatch(member) for member in _hosts_in(uri).split(",")):
+        raise unreadable  # where the host is missing, the password stands in the place of a port
+    return parts
 
 
 def _database_in(uri: str) -> str:

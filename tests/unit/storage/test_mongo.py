@@ -122,6 +122,33 @@ def test_a_password_that_breaks_the_address_is_not_shown(uri: str) -> None:
 
 
 @pytest.mark.parametrize("database", [None, "exia"])
+@pytest.mark.parametrize(
+    "uri", ["mongodb://ann:secret", "mongodb://ann:secret/exia", "mongodb://host:1,ann:secret/exia"]
+)
+def test_a_password_in_the_place_of_a_port_is_not_shown(uri: str, database: str | None) -> None:
+    with pytest.raises(InvalidInput, match="address cannot be read: .* with %-escapes") as refused:
+        MongoDocuments(uri, database=database)
+
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://[::1]:27017/exia", "mongodb://a,b:1/exia", "mongodb://%2Ftmp%2Fm.sock/exia"]
+)
+def test_every_way_to_write_hosts_is_taken(uri: str) -> None:
+    MongoDocuments(uri).close()
+
+
+def test_a_certificate_that_cannot_be_read_is_named_as_an_option() -> None:
+    store = MongoDocuments("mongodb://host/exia?tls=true&tlsCAFile=/nowhere.pem")
+
+    with pytest.raises(
+        InvalidInput, match="an option of the document store host/exia .*: .* tlscafile .* not readable"
+    ):
+        store.get(THINGS, {"name": "a"})
+
+
+@pytest.mark.parametrize("database", [None, "exia"])
 @pytest.mark.parametrize("password", ["sec[ret", "sec\u2100ret"], ids=["bracket", "a sign that means a/c"])
 def test_a_password_that_makes_the_address_unreadable_is_not_shown(password: str, database: str | None) -> None:
     with pytest.raises(InvalidInput, match="cannot be read: .*%-escapes") as refused:
