@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.exceptions import ExiaError, InvalidInput, OutcomeUnknown
 from airflow_provider_exia.monitoring.states import MonitorState
-from airflow_provider_exia.storage.documents import WriteConflict, WriteUnknown
+from airflow_provider_exia.storage.documents import StorageError, WriteConflict, WriteUnknown
 
 if TYPE_CHECKING:
     from airflow_provider_exia.monitoring.entries import MonitorEntry
@@ -62,6 +62,7 @@ def accept(journal: MonitorJournal, request: RetrainRequest, *, by: str) -> Moni
     :raises EpisodeTaken: another run has the episode, or it is over
     :raises OutcomeUnknown: the store stopped answering: accept again with the same ticket
     """
+    last: StorageError | None = None
     for _ in range(_MOST_STEPS):
         newest = journal.newest()
         if newest is None or newest.episode != request.episode:
@@ -79,9 +80,10 @@ def accept(journal: MonitorJournal, request: RetrainRequest, *, by: str) -> Moni
         )
         try:
             return journal.append(newest, after, by=by)
-        except (WriteConflict, WriteUnknown):
-            continue
-    raise OutcomeUnknown(operation=f"accept episode {request.episode} of {journal.monitor}", token=request.ticket)
+        except (WriteConflict, WriteUnknown) as error:
+            last = error
+    operation = f"accept episode {request.episode} of {journal.monitor}"
+    raise OutcomeUnknown(operation=operation, token=request.ticket, reason=last) from last
 
 
 def _taken(journal: MonitorJournal, request: RetrainRequest, newest: MonitorEntry | None) -> EpisodeTaken:

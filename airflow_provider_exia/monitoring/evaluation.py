@@ -21,7 +21,7 @@ from airflow_provider_exia.monitoring.journal import MonitorJournal
 from airflow_provider_exia.monitoring.points import Point, PointLog
 from airflow_provider_exia.monitoring.policy import Policy
 from airflow_provider_exia.monitoring.states import EPISODE_OPEN, MonitorState
-from airflow_provider_exia.storage.documents import WriteConflict, WriteUnknown
+from airflow_provider_exia.storage.documents import StorageError, WriteConflict, WriteUnknown
 
 _MOST_STEPS = 50
 
@@ -134,16 +134,17 @@ class Evaluator:
 
         :raises OutcomeUnknown: others kept writing, or the store stopped answering: evaluate again
         """
+        last: StorageError | None = None
         for _ in range(_MOST_STEPS):
             try:
                 evaluation = self._step()
-            except (WriteConflict, WriteUnknown):
+            except (WriteConflict, WriteUnknown) as error:
+                last = error
                 continue
             if evaluation is not None:
                 return evaluation
-        raise OutcomeUnknown(
-            operation=f"evaluate monitor {self.journal.monitor} of {self.journal.model}", token=self.by
-        )
+        operation = f"evaluate monitor {self.journal.monitor} of {self.journal.model}"
+        raise OutcomeUnknown(operation=operation, token=self.by, reason=last) from last
 
     def _step(self) -> Evaluation | None:
         """Make one change and return None, or return what the evaluation ends with."""

@@ -203,7 +203,8 @@ class ParameterStore:
                 if is_away and not is_open:
                     raise
                 if self.clock.monotonic() >= deadline:
-                    raise OutcomeUnknown(operation=f"write {', '.join(wanted)}", token=token) from error
+                    operation = f"write {', '.join(wanted)}"
+                    raise OutcomeUnknown(operation=operation, token=token, reason=error) from error
                 self.clock.sleep(_AWAY_SECONDS if is_away else _PAUSE_SECONDS)
 
     def _plan(
