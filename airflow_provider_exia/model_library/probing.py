@@ -18,8 +18,9 @@ from airflow_provider_exia.storage.documents import StorageError, StoreUnavailab
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.resources import Resources
+    from airflow_provider_exia.storage.blobs import BlobStore
 
-_BYTES = b"a probe of exia doctor"
+_BYTES = b"a probe of exia"
 _FOLDER = "Probe"  # no model is called so: their names have no capital
 
 
@@ -87,9 +88,8 @@ def probe_blobs(resources: Resources) -> Probe:
     folder = f"{resources.prefix}/{_FOLDER}/{uuid.uuid4().hex}"
     key = f"{folder}/probe"
     try:
-        with _step("putting"), tempfile.TemporaryDirectory(prefix="exia-") as place:
-            (Path(place) / "probe").write_bytes(_BYTES)
-            blobs.put(key, Path(place) / "probe")
+        with _step("putting"):
+            _put_probe(blobs, key)
         with _step("looking at"):
             info = blobs.stat(key)
             if info is None or info.size != len(_BYTES):
@@ -106,6 +106,27 @@ def probe_blobs(resources: Resources) -> Probe:
         _clean_up(failure, lambda: blobs.delete(key))
         raise
     return Probe(steps=("put", "stat", "list", "read", "delete"), written_at=info.modified_at.astimezone(UTC))
+
+
+def share_blobs(one: Resources, other: Resources) -> bool:
+    """Say whether two libraries keep their files in one place: what the one puts is there for the other.
+
+    :param one: of the library that is written to
+    :raises StorageError: a store does not answer, or refuses
+    """
+    name = f"{_FOLDER}/{uuid.uuid4().hex}/probe"
+    key = f"{one.prefix}/{name}"
+    _put_probe(one.blobs, key)
+    try:
+        return other.blobs.stat(f"{other.prefix}/{name}") is not None
+    finally:
+        one.blobs.delete(key)
+
+
+def _put_probe(blobs: BlobStore, key: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="exia-") as place:
+        (Path(place) / "probe").write_bytes(_BYTES)
+        blobs.put(key, Path(place) / "probe")
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
 from airflow_provider_exia.model_library.library import ModelLibrary, open_library
+from airflow_provider_exia.storage.local import LocalBlobs
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Run
@@ -46,6 +48,24 @@ def test_a_second_copy_brings_nothing_new_and_says_so(run: Run, there: str) -> N
 
     assert [item["new"] for item in answer["versions"]] == [False] * 3
     assert answer["moves"] == []
+
+
+def test_libraries_that_keep_their_files_in_one_place_are_refused(
+    run: Run, published: ModelLibrary, tmp_path: Path
+) -> None:
+    blobs = published.resources.blobs
+    assert isinstance(blobs, LocalBlobs)
+    before = list(blobs.list(""))
+
+    there = f"sqlite:///{tmp_path}/other.db file://{quote(str(blobs.root))}"
+    result = run("copy", "--from", "embedded", "--to", there)
+    onto_itself = run("copy", "--from", "embedded", "--to", "embedded")
+
+    for refused in (result, onto_itself):
+        assert refused.exit_code == 1
+        assert "both libraries keep their files in one place" in refused.stderr
+    assert before
+    assert list(blobs.list("")) == before
 
 
 @pytest.mark.usefixtures("published")
