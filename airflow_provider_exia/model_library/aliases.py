@@ -37,6 +37,7 @@ from airflow_provider_exia.model_library.records import (
     State,
     Version,
 )
+from airflow_provider_exia.model_library.signing import check_signature
 from airflow_provider_exia.storage.codec import from_document
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def promotion(resources: Resources, model: str, alias: str, version: int, *, his
     def decide(newest: JournalEntry | None, expected: int | None) -> Change:
         _check_unmoved(resources, newest, model, alias, expected)
         check_in_use(resources, model, version)
-        check_ready(resources, model, version)
+        check_signature(resources.keys, check_ready(resources, model, version))
         aliases = dict(newest.aliases) if newest else {}
         earlier = aliases[alias].stack if alias in aliases else ()
         stack = (version, *(number for number in earlier if number != version))[:history_window]

@@ -171,6 +171,7 @@ class ModelLibrary(InlineObjects):
         :raises AliasMoved: somebody moved it since ``expected``
         :raises AliasProtected: others only may move it
         :raises VersionRetired: the version is out of use
+        :raises SignatureRefused: keys are configured, and none of them has signed it: nobody with them could load it
         :raises TokenTaken: the token names another move
         """
         check_alias(alias)

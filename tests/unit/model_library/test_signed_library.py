@@ -116,6 +116,16 @@ def test_the_same_work_that_is_there_unsigned_is_not_returned_as_if_it_could_be_
     assert signing.load(again) == 1
 
 
+def test_what_nobody_with_the_keys_could_load_is_not_promoted(opened: Open, publish: Publish) -> None:
+    publish(value=1)
+    keyed = opened(PRIVATE)
+
+    with pytest.raises(SignatureRefused, match="delay/1 is refused: it is not signed"):
+        keyed.promote("delay/1")
+
+    assert keyed.history("delay") == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [
