@@ -55,6 +55,6 @@ class OutcomeUnknown(ExiaError):
         self.operation, self.token = operation, token
         self.reason = None if reason is None else str(reason)
         super().__init__(
-            f"it is not known whether this was done: {operation}; repeat it with the same token {token!r} to find out"
-            f"{'' if reason is None else f' (the last try ended with: {reason})'}"
+            f"it is not known whether this was done: {operation}; repeat it with the same token or work key {token!r} "
+            f"to find out{'' if reason is None else f' (the last try ended with: {reason})'}"
         )

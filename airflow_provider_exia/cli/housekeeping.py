@@ -83,7 +83,12 @@ def verify(*, models: tuple[str, ...], as_json: bool) -> int:
 
 def _print_passes(passes: list[Pass], *, delete: bool) -> None:
     rows = [
-        (kind, finding.name, size_text(finding.size) if finding.size else "", finding.why)
+        (
+            kind if delete or kind == "kept" else f"to be {kind}",
+            finding.name,
+            size_text(finding.size) if finding.size else "",
+            finding.why,
+        )
         for one in passes
         for kind in _LISTS
         for finding in getattr(one.report, kind)

@@ -55,7 +55,10 @@ class Commands(click.Group):
             _complain(error.format_message())
             sys.exit(error.exit_code)
         except click.Abort:
-            _complain("interrupted; 'exia history MODEL' says whether a move was made")
+            _complain(
+                "interrupted; what was done is whole, and the command may be given again; 'exia history MODEL' says "
+                "whether an alias was moved"
+            )
             sys.exit(_INTERRUPTED)
         except ExiaError as error:
             _complain(str(error))

@@ -95,6 +95,8 @@ def _fields_of(connection: Connection) -> Fields:
     if len(given) == 1:
         (missing,) = set(STORES) - set(given)
         raise fields.problem(f"{missing!r} is empty; give both 'documents' and 'blobs', or neither")
+    if not given and fields.text("bucket"):  # the embedded library has none, and would be taken without a word
+        raise fields.problem("it has a bucket and no stores; give both 'documents' and 'blobs', or no bucket")
     return fields
 
 

@@ -145,6 +145,10 @@ class ModelLibraryHook(BaseHook):
 
     def _require_default(self, error: AirflowNotFoundException) -> None:
         """Refuse a connection that was named and does not exist; without the default one the library is embedded."""
+        if "://" in self.exia_conn_id:
+            raise InvalidInput(  # not the text itself: it may hold a password
+                "the connection is named by a URL: expected the id of an Airflow connection of the type 'exia'"
+            ) from None
         if self.exia_conn_id != self.default_conn_name:
             raise InvalidInput(
                 f"connection {self.exia_conn_id!r} does not exist: make one of the type 'exia' in the Airflow UI, or "

@@ -88,11 +88,19 @@ class UnknownAlias(NotFound):
     :param model: the model
     :param alias: as asked for
     :param known: the aliases that it has
+    :param at: the moment that was asked for; None: now
     """
 
-    def __init__(self, *, model: str, alias: str, known: Sequence[str]) -> None:
+    def __init__(self, *, model: str, alias: str, known: Sequence[str], at: datetime | None = None) -> None:
         self.model, self.alias, self.known = model, alias, tuple(known)
-        there = f"it has {', '.join(sorted(known))}" if known else "it has none yet"
+        names = ", ".join(sorted(known)) or "none yet"
+        if at is not None:
+            super().__init__(
+                f"model {model!r} had no alias {alias!r} at {at.isoformat()} (it had {names}): 'exia history {model}' "
+                "lists its moves"
+            )
+            return
+        there = f"it has {names}"
         super().__init__(
             f"model {model!r} has no alias {alias!r} ({there}): promote a version first, as in "
             f"'exia promote {model}/1 --alias {alias}'"

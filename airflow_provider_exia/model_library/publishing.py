@@ -241,6 +241,8 @@ def _check_facts(publication: Publication) -> None:
         )
     for name, metric in publication.metrics.items():
         try:
+            if isinstance(metric, str | bytes | bool):
+                raise TypeError("text is no number, and True would be 1 beside measured ones")
             canonical_json(float(metric))
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInput(

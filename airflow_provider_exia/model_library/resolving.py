@@ -58,7 +58,7 @@ def resolve_at(resources: Resources, model: str, alias: str, moment: datetime) -
     check_model_name(model)
     check_alias(alias)
     require_model(resources, model)
-    return _live(resources, model, alias, entry_at(resources, model, moment))
+    return _live(resources, model, alias, entry_at(resources, model, moment), at=moment)
 
 
 def resolve_pinned(resources: Resources, scope: str, text: str) -> Version:
@@ -97,10 +97,12 @@ def require_model(resources: Resources, model: str) -> None:
         raise UnknownModel(model)
 
 
-def _live(resources: Resources, model: str, alias: str, entry: JournalEntry | None) -> Version:
+def _live(
+    resources: Resources, model: str, alias: str, entry: JournalEntry | None, *, at: datetime | None = None
+) -> Version:
     aliases = entry.aliases if entry else {}
     if alias not in aliases:
-        raise UnknownAlias(model=model, alias=alias, known=tuple(aliases))
+        raise UnknownAlias(model=model, alias=alias, known=tuple(aliases), at=at)
     return check_ready(resources, model, aliases[alias].live)
 
 

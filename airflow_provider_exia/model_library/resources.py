@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from airflow_provider_exia.storage.documents import (
     WriteConflict,
     WriteUnknown,
 )
+
+log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_SECONDS = 0.25
 
@@ -64,7 +67,7 @@ class Attempts:
         self._clock = resources.clock
         self._patience = resources.patience.total_seconds()
         self._deadline = resources.clock.monotonic() + self._patience
-        self._failed = False
+        self._failed = self._told = False
         self._operation, self._token = operation, token
         self._error: StorageError | None = None
         self._away = False
@@ -94,6 +97,9 @@ class Attempts:
         else:
             return False
         self._error = error
+        if not isinstance(error, WriteConflict) and not self._told:
+            self._told = True  # a person would wait without a word
+            log.warning("%s: %s; trying again for up to %.0f s", self._operation, error, self._patience)
         if not self._failed:
             self._failed = True
             self._deadline = max(self._deadline, self._clock.monotonic() + self._patience / 2)

@@ -72,7 +72,7 @@ def _read_versions(resources: Resources, model: str) -> list[tuple[int, Document
     try:
         found = resources.documents.find(VERSIONS, Query(where={"model": model}, order="number"))
         return [(document["number"], document) for document in found]
-    except (DamagedDocument, KeyError):  # which one it is, its key says
+    except DamagedDocument:  # which one it is, its key says
         return list(_read_one_by_one(resources, model))
 
 
@@ -149,7 +149,7 @@ def _open(resources: Resources, version: Version, file: FileRecord) -> BinaryIO:
 def _is_collected(resources: Resources, version: Version) -> bool:
     """Say whether a version was collected while we looked at it: that is written before its first file goes."""
     document = resources.documents.get(VERSIONS, {"model": version.model, "number": version.number})
-    return document is not None and document.get("state") == State.COLLECTED.value
+    return document is not None and document["state"] == State.COLLECTED.value
 
 
 def _problems_of_journal(resources: Resources, model: str) -> Iterator[str]:
@@ -161,9 +161,7 @@ def _problems_of_journal(resources: Resources, model: str) -> Iterator[str]:
         yield str(error)
         return
     for document in documents:
-        sequence = document.get("sequence")
-        if not isinstance(sequence, int):  # its place says which one it is
-            sequence = expected
+        sequence = document["sequence"]
         if sequence != expected:
             yield f"entry {expected} is missing: the next one is {sequence}"
         expected = sequence + 1

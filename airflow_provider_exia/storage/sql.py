@@ -328,13 +328,17 @@ def _dialect_of(url: sa.URL, *, seconds: float) -> Dialect:
 
 
 def _checked_url(url: str) -> sa.URL:
+    # Neither the text nor what SQLAlchemy says about it: both may hold a password.
+    unreadable = InvalidInput(
+        "the document store's address is no database URL: expected one as in sqlite:////var/lib/exia/library.db, with "
+        "%-escapes in user and password where it has them"
+    )
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        # Neither the text nor what SQLAlchemy says about it: both may hold a password.
-        raise InvalidInput(
-            "the document store's address is no database URL: expected one as in sqlite:////var/lib/exia/library.db"
-        ) from None
+        raise unreadable from None
+    if "@" in (parsed.host or ""):  # of a user or password that is not escaped
+        raise unreadable
     database = parsed.database or ""
     if parsed.get_backend_name() != "sqlite":
         if not database:

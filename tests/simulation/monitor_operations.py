@@ -130,6 +130,7 @@ class RetrainRun(Operation):
         train = desk(ModelTrainOperator, model=MODEL, format="json")
         train._function = lambda: partial(_train, runs, started)
         train._training_context = lambda _context, _episode: None
+        train._lineage = lambda _context, _training, _function: None
         train._publish = lambda _trained, _training, work, *_rest: self._publish(library, work)
         number = int(train.execute(context).partition("/")[2])
         if self.ending == "failed":

@@ -6,6 +6,7 @@ waits for a reply, so a run is a list of choices and can be repeated.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,14 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from airflow_provider_exia.exceptions import OutcomeUnknown
 from airflow_provider_exia.model_library.exceptions import ModelLibraryError
 from airflow_provider_exia.model_library.library import ModelLibrary
-from airflow_provider_exia.model_library.resources import Resources
+from airflow_provider_exia.model_library.resources import Attempts, Resources
 from airflow_provider_exia.monitoring.requests import RequestRefused
 from airflow_provider_exia.storage.documents import Key, StoreRefused, StoreUnavailable, WriteConflict, WriteUnknown
 from tests.simulation.airflow_runs import OWN_WORK
 from tests.simulation.operations import Operation
 from tests.simulation.stores import Call, Memory, SimulatedBlobs, SimulatedDocuments
+
+logging.getLogger(Attempts.__module__).setLevel(logging.ERROR)  # stores are away here hundreds of thousands of times
 
 _MOST_STEPS = 400
 """No run needs half as many; one that goes on longer does not end."""

@@ -42,7 +42,7 @@ def test_an_unknown_outcome_names_the_token_to_repeat_with() -> None:
     error = OutcomeUnknown(operation="promote delay/3", token="abc")
 
     assert "promote delay/3" in str(error)
-    assert "repeat it with the same token 'abc'" in str(error)
+    assert "repeat it with the same token or work key 'abc'" in str(error)
 
 
 @pytest.mark.parametrize(

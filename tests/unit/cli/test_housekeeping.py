@@ -53,8 +53,8 @@ def test_gc_says_what_would_go_and_changes_nothing(run: Run, retired: ModelLibra
 
     assert result.exit_code == 0
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["collected", "flight_delay/3"] in [row[:2] for row in rows]
-    assert [row[0] for row in rows].count("deleted") == 2
+    assert ["to", "be", "collected", "flight_delay/3"] in [row[:4] for row in rows]
+    assert [" ".join(row[:3]) for row in rows].count("to be deleted") == 2
     assert result.stdout.splitlines()[-1].startswith("2 files, ")
     assert result.stdout.endswith("would be deleted with --delete; nothing was changed\n")
     assert blob_of(retired, 3, home).exists()

@@ -65,7 +65,10 @@ def test_an_interruption_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPat
     result = run("models")
 
     assert result.exit_code == 130
-    assert result.stderr.strip() == "exia: interrupted; 'exia history MODEL' says whether a move was made"
+    assert result.stderr.strip() == (
+        "exia: interrupted; what was done is whole, and the command may be given again; 'exia history MODEL' says "
+        "whether an alias was moved"
+    )
 
 
 def test_a_mistake_of_ours_is_not_dressed_up(

@@ -98,6 +98,6 @@ def test_an_unknown_outcome_can_be_found_out_with_the_token_it_names(
     found = run("promote", "flight_delay/3", "--token", "made-up")
 
     assert (lost.exit_code, lost.stdout) == (1, "")
-    assert "repeat it with the same token 'made-up'" in lost.stderr
+    assert "repeat it with the same token or work key 'made-up'" in lost.stderr
     assert found.exit_code == 0
     assert published.resolve("flight_delay").number == 3

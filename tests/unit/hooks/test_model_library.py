@@ -88,6 +88,13 @@ def test_another_connection_that_does_not_exist_is_named() -> None:
     )
 
 
+def test_a_url_in_the_place_of_an_id_is_refused_without_repeating_it() -> None:
+    with pytest.raises(InvalidInput, match="named by a URL: expected the id") as caught:
+        _ = ModelLibraryHook("mongodb://ann:secret@host/exia").library
+
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("missing", ["documents", "blobs"])
 def test_a_half_configured_connection_is_refused(connect: Connect, missing: str) -> None:
     connect(**{missing: None})
@@ -107,6 +114,7 @@ def test_a_half_configured_connection_is_refused(connect: Connect, missing: str)
         ({"blobs": "/var/lib/exia"}, "'blobs' is no id of a connection: .* as in 'file:///srv/exia/blobs'"),
         ({"documents": "mongo_exia"}, "'exia_default': it names the connection 'mongo_exia', which does not exist"),
         ({"blobs": "minio_exia"}, "connection 'exia_default': 'bucket' is empty; give the bucket for the files"),
+        ({"documents": None, "blobs": None, "bucket": "b"}, "'exia_default': it has a bucket and no stores; give both"),
         ({"prefix": "/models"}, "connection 'exia_default': prefix is '/models', expected words joined by '/'"),
         ({"prefix": "a/../b"}, "connection 'exia_default': prefix is 'a/../b', expected words joined by '/'"),
         ({"cache": "cache"}, "connection 'exia_default': cache is 'cache', expected the absolute path of a folder"),

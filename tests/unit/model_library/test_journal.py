@@ -194,7 +194,7 @@ def test_replies_that_stay_lost_end_as_unknown_with_the_token(library: ModelLibr
     silent = with_insert(library, no_answer, patience=timedelta(seconds=1))
 
     with pytest.raises(
-        OutcomeUnknown, match="change the journal of delay; repeat it with the same token 't'"
+        OutcomeUnknown, match="change the journal of delay; repeat it with the same token or work key 't'"
     ) as unknown:
         silent.promote("delay/1", token="t")
 

@@ -69,7 +69,7 @@ def test_a_document_that_does_not_name_its_model_is_damaged_and_no_model_is_list
         changed = json.dumps({**json.loads(body), "model": name})
         database.execute("update exia_versions set body = ? where model = 'fare'", (changed,))
 
-    with pytest.raises(DamagedDocument, match="damaged at 'model': .* behind 'delay'"):
+    with pytest.raises(DamagedDocument, match="model 'fare', .* damaged at 'model': its text says"):
         library.models(limit=3)
     assert library.models(after="fare") == ["sales"]
 

@@ -278,7 +278,7 @@ def test_a_model_name_in_a_document_that_leads_elsewhere_is_refused(
         )
     engine.dispose()
 
-    with pytest.raises(DamagedFile, match="is no model name"):
+    with pytest.raises(DamagedDocument, match="at 'model': its text says '../../elsewhere', and it is kept as 'delay'"):
         library.load("delay/1")
 
 

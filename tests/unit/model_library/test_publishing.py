@@ -276,7 +276,9 @@ def test_metrics_that_are_no_names_and_numbers_are_refused(
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), -float("inf"), None, "good", [1], 10**400], ids=lambda value: str(value)[:8]
+    "value",
+    [float("nan"), float("inf"), -float("inf"), None, "good", "0.3", True, [1], 10**400],
+    ids=lambda value: str(value)[:8],
 )
 def test_a_metric_that_is_no_finite_number_is_refused_by_its_name(
     publish: Publish, value: Any, nothing_stored: Callable[[], bool]

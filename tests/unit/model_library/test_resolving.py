@@ -163,7 +163,7 @@ def test_as_of_answers_which_version_was_live_at_every_moment(
     second_before = timedelta(microseconds=1)
     moments = [promoted_first, promoted_second - second_before, promoted_second, rolled_back, clock.moment + 9 * day]
     assert [library.as_of("delay", moment) for moment in moments] == [first, first, second, first, first]
-    with pytest.raises(UnknownAlias):
+    with pytest.raises(UnknownAlias, match=r"'delay' had no alias 'champion' at .*\(it had none yet\): 'exia history"):
         library.as_of("delay", promoted_first - second_before)
 
 

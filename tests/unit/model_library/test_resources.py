@@ -41,6 +41,14 @@ def run(clock: ManualClock, errors: list[Exception], *, patience_seconds: float 
     raise AssertionError("attempts end by an error")
 
 
+def test_who_waits_is_told_once_for_what(clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", logger="airflow_provider_exia.model_library.resources")
+
+    run(clock, [CONFLICT, AWAY, UNKNOWN, AWAY, None])
+
+    assert caplog.messages == ["test: away; trying again for up to 10 s"]
+
+
 @pytest.mark.parametrize("error", [UNKNOWN, CONFLICT, AWAY], ids=lambda error: type(error).__name__)
 def test_the_loop_goes_back_to_its_reading_step(clock: ManualClock, error: Exception) -> None:
     attempts = run(clock, [error, error, None])

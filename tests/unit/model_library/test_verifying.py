@@ -181,11 +181,11 @@ def test_a_document_that_lacks_a_field_is_named_by_its_key_and_the_others_are_lo
     assert [one.name for one in found] == ["m/1", "m/2", "m/3", "m: journal"]
     assert count(stored.resources, "m") == len(found)
     assert [one.name for one in found if one.problems] == ["m/2", "m: journal"]  # the alias can reach it
-    assert f"a stored Version is damaged at '{lacking}'" in found[1].problems[0]
+    assert f"is damaged at '{lacking}': its text says None, and it is kept as" in found[1].problems[0]
 
 
 @pytest.mark.parametrize("sequence", [None, "two"])
-def test_an_entry_that_does_not_say_its_sequence_is_named_by_its_place(
+def test_an_entry_that_does_not_say_its_sequence_is_named_by_its_key(
     stored: ModelLibrary, tmp_path: Path, sequence: str | None
 ) -> None:
     rewrite(tmp_path, "exia_model_journal", "sequence = 2", sequence=sequence)
@@ -194,8 +194,7 @@ def test_an_entry_that_does_not_say_its_sequence_is_named_by_its_place(
 
     assert [one for one in versions if one.problems] == []
     assert [problem.partition(" at ")[0] for problem in journal.problems] == [
-        "entry 2: a stored JournalEntry is damaged",
-        "alias 'champion' can reach version 2: a stored JournalEntry is damaged",
+        "a stored document of 'model_journal' (model 'm', sequence 2) is damaged",
     ]
 
 

@@ -103,7 +103,7 @@ def test_a_lost_reply_ends_in_one_accept_entry(
 def test_a_store_that_never_answers_is_said_to_be_so(world: World, documents: DocumentStore) -> None:
     torn = World(LostReplies(documents, [(number, False) for number in range(1, 1000)]))
 
-    with pytest.raises(OutcomeUnknown, match="accept episode 1 of watch; .* same token 'mine' .* last try ended with"):
+    with pytest.raises(OutcomeUnknown, match="accept episode 1 of watch; .* work key 'mine' .* last try ended with"):
         accept(torn.journal, request(), by="run")
 
 

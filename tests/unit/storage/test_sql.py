@@ -100,6 +100,7 @@ def test_a_database_in_memory_is_refused_with_what_to_give_instead(url: str) -> 
     "url",
     [
         *("", "library.db", "sqlite:library.db", "someone:secret@server/database"),
+        *("postgresql://someone:se@cret@server/database", "mysql://someone:@secret@server/database"),
         *("postgresql://someone:secret/database", "mysql://someone:secret@server:port/database"),
     ],
 )
