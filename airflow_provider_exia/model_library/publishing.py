@@ -155,11 +155,13 @@ def _check_sources(publication: Publication) -> dict[str, SourceFile]:
     check_paths(file.path or file.source.name for file in publication.files)
     sources = {file.path or file.source.name: file for file in publication.files}
     for path, file in sources.items():
+        if file.role not in set(Role):
+            raise InvalidInput(f"{file.source}: its role is {file.role!r}, expected one of {', '.join(Role)}")
         if not file.source.is_file():
             raise InvalidInput(f"{file.source}: no such file to publish as {path!r} of {publication.model!r}")
         if file.source.stat().st_size == 0:
             raise InvalidInput(f"{file.source}: the file is empty; a version needs the bytes of a model")
-    models = [file for file in sources.values() if file.role is Role.MODEL]
+    models = [file for file in sources.values() if file.role == Role.MODEL]
     if len(models) != 1:
         raise InvalidInput(
             f"a version of {publication.model!r} needs exactly one file with the role 'model', not {len(models)}"
@@ -198,7 +200,7 @@ def _describe(
 
 
 def _file_record(path: str, file: SourceFile, digest: FileDigest) -> FileRecord:
-    return FileRecord(path=path, role=file.role, sha256=digest.sha256, size=digest.size)
+    return FileRecord(path=path, role=Role(file.role), sha256=digest.sha256, size=digest.size)
 
 
 def _inline_texts(model: str, files: Sequence[FileRecord], sources: Mapping[str, SourceFile]) -> dict[str, str] | None:

@@ -37,18 +37,26 @@ class LookingSensor(BaseSensorOperator):
         """Look once."""
         from airflow.sdk import PokeReturnValue
 
-        found = self.trigger.look()
+        found = self._look()
         return PokeReturnValue(is_done=found is not None, xcom_value=found)
 
     def execute(self, context: Context) -> Any:
         """Wait, in the triggerer or here."""
         if not self.deferrable:
             return super().execute(context)
-        found = self.trigger.look()
+        found = self._look()
         if found is not None:
             return found
         self.defer(trigger=self.trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout))
         raise AssertionError("defer() does not return")
+
+    def _look(self) -> Any:
+        found = self.trigger.look()
+        if found is None:
+            self.log.info("not there yet: %r", self.trigger)
+        else:
+            self.log.info("%s", found)
+        return found
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002 - Airflow's signature
         """Go on after the trigger's event."""

@@ -87,8 +87,7 @@ def place_of(server: Server) -> str:
         return server.fresh_documents_url()
     if isinstance(server, Consul):
         return server.url_with_token
-    # The connection's own prefix, so that connection and URL are the same library.
-    return f"{server.fresh_blobs_url()}/models" if isinstance(server, BlobServer) else server.url
+    return server.fresh_blobs_url() if isinstance(server, BlobServer) else server.url
 
 
 def connection_commands(places: dict[str, str]) -> list[str]:
@@ -104,8 +103,10 @@ def _connections(places: dict[str, str]) -> list[tuple[str, dict[str, object]]]:
     found = [("consul_default", _agent_fields(places["consul"]))] if "consul" in places else []
     found += [(f"exia_{key}", _fields(kind, places[key])) for key, kind in CONNECTION_TYPES.items() if key in places]
     if "mongo" in places and "minio" in places:
-        bucket = PurePosixPath(urlsplit(places["minio"]).path).parts[1]
+        _, bucket, *folders = PurePosixPath(urlsplit(places["minio"]).path).parts
         extra = {"documents": "exia_mongo", "blobs": "exia_minio", "bucket": bucket}
+        if folders:
+            extra["prefix"] = "/".join([*folders, "models"])  # so that connection and URLs are the same library
         found.append(("exia_default", {"conn_type": "exia", "extra": extra}))
     return found
 
@@ -130,7 +131,11 @@ def _agent_fields(place: str) -> dict[str, object]:
 def _libraries(places: dict[str, str]) -> list[str]:
     blobs = next((place for key, place in places.items() if issubclass(KINDS[key], BlobServer)), None)
     documents = [place for key, place in places.items() if issubclass(KINDS[key], DocumentServer)]
-    return [f"open_library({place!r}, blobs={blobs!r})" for place in documents if blobs]
+    if blobs is None:
+        return []
+    # Garbage collection of one library would delete the files of another in the same folder.
+    folders = (blobs, *(f"{blobs}/{number}" for number in range(2, len(documents) + 1)))
+    return [f"open_library({place!r}, blobs={folder!r})" for place, folder in zip(documents, folders, strict=True)]
 
 
 if __name__ == "__main__":

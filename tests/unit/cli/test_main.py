@@ -55,6 +55,15 @@ def test_wrong_usage_is_one_line_that_says_where_help_is(run: Run, words: tuple[
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("group", ["key", "parameters"])
+def test_a_group_without_a_command_shows_its_help_as_it_is(run: Run, group: str) -> None:
+    result = run(group)
+
+    assert result.exit_code == 2
+    assert result.stdout == run(group, "--help").stdout
+    assert result.stderr == ""
+
+
 @pytest.mark.usefixtures("published")
 def test_an_interruption_is_no_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_arguments: object, **_options: object) -> None:

@@ -264,6 +264,19 @@ def test_a_version_has_exactly_one_model_file(
         library.publish("delay", files, format="json")
 
 
+def test_a_role_may_be_written_as_its_word_and_another_word_is_refused(
+    library: ModelLibrary, make_file: MakeFile
+) -> None:
+    word: Any = "model"
+    version = library.publish("delay", [SourceFile(source=make_file("a.json", 1), role=word)], format="json")
+    word = "label"
+
+    with pytest.raises(InvalidInput, match=r"b\.json: its role is 'label', expected one of model, holdout, other"):
+        library.publish("delay", [SourceFile(source=make_file("b.json", 2), role=word)], format="json")
+
+    assert library.load(version) == 1
+
+
 def test_metrics_that_are_no_names_and_numbers_are_refused(
     library: ModelLibrary, make_file: MakeFile, nothing_stored: Callable[[], bool]
 ) -> None:
