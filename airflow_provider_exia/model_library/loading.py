@@ -162,7 +162,10 @@ def _fetch_files(resources: Resources, version: Version, folder: Path, cache: Fi
                 # COLLECTED is written before the first delete: a version that is READY even now lost it otherwise.
                 if not _is_ready(resources, version):
                     raise VersionCollected(version.reference) from error
-                problem = f"there is none at {error.key!r} in the blob store; restore it from a backup or publish again"
+                problem = (
+                    f"there is none at {error.key!r} in the blob store; restore it from a backup, or publish it again "
+                    "with another 'work'"
+                )
                 raise DamagedFile(reference=version.reference, path=file.path, problem=problem) from error
         for file in version.files:
             target = folder / file.path
