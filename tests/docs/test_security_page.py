@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import dataclasses
 import json
 import re
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from airflow_provider_exia.model_library.library import ModelLibrary, open_library
 from airflow_provider_exia.model_library.publishing import SourceFile
-from airflow_provider_exia.model_library.records import VERSIONS, Role
+from airflow_provider_exia.model_library.records import VERSIONS, Role, Version
 from airflow_provider_exia.model_library.signing import read_keys
 from tests.docs.reader import ROOT
 from tests.docs.test_names import table
@@ -23,7 +24,7 @@ from tests.faults.test_tampering import ATTACKS
 
 SECRET = bytes(range(32))
 
-Problems: TypeAlias = Callable[[dict[str, Any], bytes, Path], Iterator[str]]
+Problems: TypeAlias = Callable[[dict[str, Any], str, int, bytes, Path], Iterator[str]]
 
 
 def test_every_kind_of_tampering_that_is_tried_is_listed_with_what_finds_it() -> None:
@@ -35,7 +36,7 @@ def test_every_kind_of_tampering_that_is_tried_is_listed_with_what_finds_it() ->
 
 
 @pytest.fixture
-def by_hand() -> Problems:
+def page_code() -> dict[str, Any]:
     """The page's own code, in a namespace of its own."""
     page = (ROOT / "docs/model-library.md").read_text(encoding="utf-8")
     (code,) = [block for block in re.findall(r"(?s)```python\n(.*?)\n```", page) if "def problems(" in block]
@@ -53,7 +54,13 @@ def by_hand() -> Problems:
     assert imported <= sys.stdlib_module_names, "a reader in another language has nothing of ours"
     namespace: dict[str, Any] = {}
     exec(code, namespace)
-    found: Problems = namespace["problems"]
+    return namespace
+
+
+@pytest.fixture
+def by_hand(page_code: dict[str, Any]) -> Problems:
+    """The page's own function."""
+    found: Problems = page_code["problems"]
     return found
 
 
@@ -80,36 +87,55 @@ def document_of(library: ModelLibrary) -> dict[str, Any]:
     return json.loads(json.dumps(found))
 
 
+def test_the_pages_description_knows_every_field_of_a_version(page_code: dict[str, Any]) -> None:
+    assert page_code["FIELDS"] == {field.name for field in dataclasses.fields(Version)}
+
+
 def test_a_version_is_verified_from_the_pages_description_alone(
     signed: ModelLibrary, by_hand: Problems, tmp_path: Path
 ) -> None:
-    assert list(by_hand(document_of(signed), SECRET, tmp_path / "blobs")) == []
+    assert list(by_hand(document_of(signed), "rates", 1, SECRET, tmp_path / "blobs")) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"number": 2}, "signature"),
-        ({"model": "other"}, "signature"),
+        ({"number": 2}, "number"),
+        ({"model": "other"}, "model"),
+        ({"state": "PENDING"}, "state"),
+        ({"added": 1}, "fields"),
         ({"format": "raw"}, "digest"),
         ({"work": "other"}, "publication"),
         ({"signature": None}, "signature"),
         ({"files": []}, "digest"),
+        ({"files": []}, "roles"),
+        ({"inline": {"other.json": "1"}}, "inline"),
+        ({"files": [{"path": "../model.json", "role": "model", "sha256": "0" * 64, "size": 1}]}, "paths"),
+        ({"files": [{"path": "a", "role": "model", "sha256": "0" * 64, "size": 1}] * 2}, "paths"),
+        ({"files": [{"path": path, "role": "model", "sha256": "0" * 64, "size": 1} for path in ("a", "a/b")]}, "paths"),
     ],
 )
 def test_the_pages_description_finds_a_changed_document(
     signed: ModelLibrary, by_hand: Problems, tmp_path: Path, changes: dict[str, Any], problem: str
 ) -> None:
-    assert problem in list(by_hand({**document_of(signed), **changes}, SECRET, tmp_path / "blobs"))
+    assert problem in list(by_hand({**document_of(signed), **changes}, "rates", 1, SECRET, tmp_path / "blobs"))
+
+
+def test_the_pages_description_finds_another_version_under_the_number_that_was_asked_for(
+    signed: ModelLibrary, by_hand: Problems, tmp_path: Path
+) -> None:
+    found = list(by_hand(document_of(signed), "rates", 2, SECRET, tmp_path / "blobs"))
+
+    assert {"number", "signature"} <= set(found)
 
 
 def test_the_pages_description_finds_another_key_and_a_changed_file(
     signed: ModelLibrary, by_hand: Problems, tmp_path: Path
 ) -> None:
     document = document_of(signed)
-    assert list(by_hand(document, SECRET[::-1], tmp_path / "blobs")) == ["signature"]
+    assert list(by_hand(document, "rates", 1, SECRET[::-1], tmp_path / "blobs")) == ["signature"]
 
     (stored,) = (tmp_path / "blobs").rglob("model.json")
     stored.write_text('{"rate": 9.9}')
 
-    assert list(by_hand(document, SECRET, tmp_path / "blobs")) == ["deep/er/model.json"]
+    assert list(by_hand(document, "rates", 1, SECRET, tmp_path / "blobs")) == ["deep/er/model.json"]
