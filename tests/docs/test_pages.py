@@ -18,6 +18,8 @@ from tests.servers.session import shared
 
 PAGES_ON_CONSUL = {"parameters.md", "services.md"}
 PAGES_WITH_DAGS = [page for page in PAGES if "from airflow.sdk import" in page.read_text(encoding="utf-8")]
+LONGEST_LINE = 120
+_ONE_PIECE = re.compile(r"\s*(?:[-*] |\d+\. )?(?:!?\[.*\]\([^)]*\)|\S+)")
 
 
 def each_page() -> list[object]:
@@ -96,3 +98,20 @@ def test_what_is_not_run_has_a_reason() -> None:
 
 def test_the_readme_is_what_the_package_index_shows() -> None:
     assert 'readme = "README.md"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_of_prose_is_too_long(page: Path) -> None:
+    too_long = [number for number, line in prose_of(page.read_text(encoding="utf-8")) if len(line) > LONGEST_LINE]
+
+    assert not too_long, f"{page.name}: wrap the lines {too_long} at {LONGEST_LINE} characters"
+
+
+def prose_of(page: str) -> Iterator[tuple[int, str]]:
+    """Give the lines that can be wrapped, with their numbers: no table, no block, nothing of one word or one link."""
+    is_code = False
+    for number, line in enumerate(page.splitlines(), start=1):
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code and not line.startswith(("|", "#", "    ")) and not _ONE_PIECE.fullmatch(line):
+            yield number, line
