@@ -100,7 +100,7 @@ def test_the_readme_is_what_the_package_index_shows() -> None:
     assert 'readme = "README.md"' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
 def test_no_line_of_prose_is_too_long(page: Path) -> None:
     too_long = [number for number, line in prose_of(page.read_text(encoding="utf-8")) if len(line) > LONGEST_LINE]
 
