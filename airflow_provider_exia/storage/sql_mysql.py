@@ -114,4 +114,4 @@ class MysqlKey(sa.TypeDecorator[str]):
 
     def process_result_value(self, value: Any, _dialect: sa.Dialect) -> str | None:
         """Return the text that is kept; bytes that are none become one that no document has."""
-        return None if value is None else bytes(value).decode(errors="replace")
+        return value.decode(errors="replace") if isinstance(value, bytes | bytearray) else value
