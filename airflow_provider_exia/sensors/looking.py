@@ -51,7 +51,10 @@ class LookingSensor(BaseSensorOperator):
         raise AssertionError("defer() does not return")
 
     def _look(self) -> Any:
-        found = self.trigger.look()
+        try:
+            found = self.trigger.look()
+        finally:
+            self.trigger.release()
         if found is None:
             self.log.info("not there yet: %r", self.trigger)
         else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_exia.model_library.library import ModelLibrary, open_library
+from airflow_provider_exia.sensors.model import ModelAliasSensor
 from airflow_provider_exia.triggers.model import ModelAliasTrigger
 from airflow_provider_exia.triggers.monitor import MonitorConditionTrigger
 from airflow_provider_exia.triggers.services import ServiceModelTrigger
@@ -82,3 +83,18 @@ def test_a_trigger_holds_no_connection_between_two_looks(
 
     assert [*held, open_files(tmp_path)] == [set()] * 4
     assert all("library.db" in files for files in seen)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process has open is read from /proc")
+@pytest.mark.usefixtures("library")
+def test_a_sensor_that_waits_in_its_task_holds_none_either_and_says_what_it_waits_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sensor = ModelAliasSensor(task_id="wait", model="churn", alias="canary", deferrable=False)
+
+    seen = sensor.poke({})
+
+    assert not seen.is_done
+    assert open_files(tmp_path) == set()
+    assert "not there yet: <" in (said := capsys.readouterr().out)
+    assert "'model': 'churn', 'alias': 'canary'" in said
