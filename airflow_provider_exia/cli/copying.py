@@ -9,7 +9,6 @@ import click
 
 from airflow_provider_exia.cli.output import Column, json_option, print_json, print_table, progress
 from airflow_provider_exia.cli.places import Place, place_named
-from airflow_provider_exia.exceptions import InvalidInput
 
 if TYPE_CHECKING:
     from airflow_provider_exia.model_library.copying import CopiedVersion
@@ -39,8 +38,10 @@ def copy(*, models: tuple[str, ...], source: Place, target: Place, aliases: bool
     with those of the other one. A copy that was broken off goes on where it stopped. Retired versions and the history
     of aliases stay behind; what was retired in the other library stays out of use there.
     """
+    from airflow_provider_exia.model_library.copying import check_apart
+
     with source.open() as here, target.open(make=True) as there:
-        _check_apart(here, there)
+        check_apart(here, there)
         copied: list[CopiedVersion] = []
         moves: list[JournalEntry] = []
         for model in models or here.models():
@@ -57,16 +58,6 @@ def copy(*, models: tuple[str, ...], source: Place, target: Place, aliases: bool
     )
     for move in moves:
         click.echo(f"{move.model}@{move.alias} there is now {move.model}/{move.version}")
-
-
-def _check_apart(here: ModelLibrary, there: ModelLibrary) -> None:
-    from airflow_provider_exia.model_library.probing import share_blobs
-
-    if share_blobs(there.resources, here.resources):
-        raise InvalidInput(
-            "both libraries keep their files in one place, so garbage collection of the one would delete files of the "
-            "other: copy into a bucket, folder or prefix of its own"
-        )
 
 
 def _copy_model(here: ModelLibrary, there: ModelLibrary, model: str) -> list[CopiedVersion]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_exia.exceptions import InvalidInput
+from airflow_provider_exia.model_library.probing import share_blobs
 from airflow_provider_exia.model_library.publishing import SourceFile
 from airflow_provider_exia.model_library.records import VERSIONS, Origin, State, Version
 from airflow_provider_exia.model_library.signing import check_signature
@@ -36,6 +38,19 @@ class CopiedVersion:
     copy: Version
     is_new: bool
     is_in_use: bool = True
+
+
+def check_apart(source: ModelLibrary, target: ModelLibrary) -> None:
+    """Refuse two libraries over one place for files, or one library twice.
+
+    :raises InvalidInput: they keep their files in one place
+    :raises StorageError: a store does not answer, or refuses
+    """
+    if share_blobs(target.resources, source.resources):
+        raise InvalidInput(
+            "both libraries keep their files in one place, so garbage collection of the one would delete files of the "
+            "other: copy into a bucket, folder or prefix of its own"
+        )
 
 
 def versions_to_copy(source: ModelLibrary, model: str) -> list[Version]:
