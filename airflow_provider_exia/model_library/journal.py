@@ -76,11 +76,6 @@ class Operation:
     alias: str | None = None
     decide: Decide
 
-    def wrote(self, entry: JournalEntry) -> bool:
-        """Say whether an entry is one that this operation appends."""
-        asked = (self.action, self.alias, entry.version if self.version is None else self.version)
-        return asked == (entry.action, entry.alias, entry.version)
-
 
 def append(
     resources: Resources,
@@ -191,8 +186,8 @@ def _entry(
 
 
 def _of_this_operation(own: JournalEntry, operation: Operation) -> JournalEntry:
-    if not operation.wrote(own):
-        asked = replace(own, action=operation.action, alias=operation.alias, version=operation.version or own.version)
+    asked = replace(own, action=operation.action, alias=operation.alias, version=operation.version or own.version)
+    if asked != own:
         raise TokenTaken(entry=own, asked=asked)
     return own
 
