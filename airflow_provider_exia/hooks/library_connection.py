@@ -166,10 +166,21 @@ def _prefix(fields: Fields | None) -> str:
 
 
 def _keys(fields: Fields | None) -> Keys:
-    from airflow_provider_exia.model_library.signing import ED25519_PUBLIC, Keys, read_keys
+    from airflow_provider_exia.model_library.signing import Keys, read_keys
 
     if fields is None:
         return Keys()
+    public = _public_keys(fields)
+    signing, *older = _NEXT_KEY.split((fields.connection.password or "").strip())
+    try:
+        return read_keys(signing, (*public, *older))
+    except InvalidInput as error:
+        raise fields.problem(str(error)) from error
+
+
+def _public_keys(fields: Fields) -> tuple[str, ...]:
+    from airflow_provider_exia.model_library.signing import ED25519_PUBLIC
+
     public = fields.words("public_keys")
     for place, text in enumerate(public, start=1):
         if not text.startswith(f"{ED25519_PUBLIC}:"):
@@ -177,11 +188,7 @@ def _keys(fields: Fields | None) -> Keys:
                 f"accepted key {place} in 'public_keys' is no public key, as in '{ED25519_PUBLIC}:...': an extra is "
                 "shown in clear, so a secret belongs into the password, behind the key that signs"
             )
-    signing, *older = _NEXT_KEY.split((fields.connection.password or "").strip())
-    try:
-        return read_keys(signing, (*public, *older))
-    except InvalidInput as error:
-        raise fields.problem(str(error)) from error
+    return public
 
 
 def _protected(fields: Fields | None) -> Permissions | None:

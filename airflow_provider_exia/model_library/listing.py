@@ -21,7 +21,7 @@ def models(resources: Resources, *, limit: int | None = None, after: str | None 
     :param limit: how many at the most; None for all
     :param after: the last name of the page before
     :raises InvalidInput: the limit is below 1
-    :raises DamagedDocument: a document does not say of which model it is
+    :raises DamagedDocument: the text of a document is none, or another's
     """
     _check_limit(limit)
     names: list[str] = []

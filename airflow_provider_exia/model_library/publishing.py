@@ -6,6 +6,7 @@ is ever deleted here, because a write that got no answer may still land.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -242,14 +243,8 @@ def _check_facts(publication: Publication) -> None:
             'numbers, as in {"brier": 0.2}'
         )
     for name, metric in publication.metrics.items():
-        try:
-            if isinstance(metric, str | bytes | bool):
-                raise TypeError("text is no number, and True would be 1 beside measured ones")
-            canonical_json(float(metric))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InvalidInput(
-                f"metric {name!r} of {publication.model!r} is {metric!r}: expected a finite number"
-            ) from error
+        if not _is_finite_number(metric):
+            raise InvalidInput(f"metric {name!r} of {publication.model!r} is {metric!r}: expected a finite number")
     for name, value in publication.lineage.parameters.items():
         try:
             canonical_json({name: value})
@@ -263,6 +258,15 @@ def _check_facts(publication: Publication) -> None:
             f"'as_of' of {publication.model!r} is {as_of.isoformat()}, without a time zone: give an aware datetime, "
             "for example in UTC"
         )
+
+
+def _is_finite_number(value: object) -> bool:
+    if isinstance(value, str | bytes | bool):  # float() would take them, and True would be 1 beside measured numbers
+        return False
+    try:
+        return math.isfinite(float(value))  # type: ignore[arg-type]  # what is none raises
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _read(resources: Resources, wanted: Version) -> Version | None:

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from airflow_provider_exia.crash_points import crash_point
 from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
+from airflow_provider_exia.storage.codec import read_body
 from airflow_provider_exia.storage.documents import (
     BODY,
     REVISION,
@@ -38,7 +39,6 @@ from airflow_provider_exia.storage.documents import (
 from airflow_provider_exia.storage.mongo_schema import (
     check_schema,
     conflicting_key,
-    document_of,
     ensure_indexes,
     has_indexes,
 )
@@ -118,7 +118,7 @@ class MongoDocuments:
         """Return the document with this unique key, or None."""
         chosen = _equal(check_values(collection, key))
         kept = self._read(collection, lambda target: target.find_one(chosen, [BODY, *collection.fields]))
-        return None if kept is None else document_of(collection, kept)
+        return None if kept is None else read_body(collection, kept)
 
     def find(self, collection: Collection, query: Query) -> Sequence[Document]:
         """Return the documents that match, in order."""
@@ -134,7 +134,7 @@ class MongoDocuments:
 
         def documents(target: Target[dict[str, Any]]) -> list[Document]:
             cursor = target.find(chosen, [BODY, *collection.fields]).sort(order).limit(query.limit or 0)
-            return [document_of(collection, kept) for kept in cursor]
+            return [read_body(collection, kept) for kept in cursor]
 
         return self._read(collection, documents)
 

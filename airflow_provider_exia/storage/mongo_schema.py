@@ -7,12 +7,11 @@ the new fields from the texts, then make the new indexes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_exia.storage.codec import read_body
-from airflow_provider_exia.storage.documents import BODY, REVISION, Collection, Document, Key, StoreRefused
+from airflow_provider_exia.storage.documents import BODY, REVISION, Collection, Key, StoreRefused
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as Target
@@ -76,15 +75,10 @@ def conflicting_key(collection: Collection, error: DuplicateKeyError) -> Key:
     return next((key for key in collection.unique if named and named[1] == index_name(key)), collection.identity)
 
 
-def document_of(collection: Collection, kept: Mapping[str, Any]) -> Document:
-    """Read a document's text out of what MongoDB keeps of it."""
-    return read_body(collection, kept)
-
-
 def _fill_fields(target: Target[dict[str, Any]], collection: Collection) -> None:
     lacking = {"$or": [{name: {"$exists": False}} for name in collection.fields]}
     for kept in target.find(lacking, [BODY, REVISION, *collection.identity]):
-        document = document_of(collection, kept)
+        document = read_body(collection, kept)
         values = {name: document[name] for name in collection.fields if name in document}
         # At another revision somebody replaced it meanwhile, and what they wrote is newer.
         target.update_one({"_id": kept["_id"], REVISION: kept[REVISION]}, {"$set": {BODY: kept[BODY], **values}})

@@ -125,7 +125,7 @@ def test_a_half_configured_connection_is_refused(connect: Connect, missing: str)
         ({"public_keys": "ed25519-public:short"}, "connection 'exia_default': accepted key 1 cannot be used"),
         (
             {"public_keys": generate_key("hmac")[0]},
-            "accepted key 1 in 'public_keys' is no public key, .* a secret belongs",
+            "^connection 'exia_default': accepted key 1 in 'public_keys' is no public key, .* a secret belongs",
         ),
         ({"public_keys": [PUBLIC, generate_key()[0]]}, "accepted key 2 in 'public_keys' is no public key, as in"),
         ({"protected_aliases": "champion"}, "connection 'exia_default': protected_aliases: it is no JSON"),

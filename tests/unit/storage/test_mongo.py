@@ -19,7 +19,7 @@ from pymongo.errors import (
 )
 
 from airflow_provider_exia.exceptions import InvalidInput, MissingExtra
-from airflow_provider_exia.storage.codec import DamagedDocument
+from airflow_provider_exia.storage.codec import DamagedDocument, read_body
 from airflow_provider_exia.storage.documents import (
     Collection,
     DocumentStore,
@@ -30,7 +30,7 @@ from airflow_provider_exia.storage.documents import (
     WriteUnknown,
 )
 from airflow_provider_exia.storage.mongo import MongoDocuments, _client_options
-from airflow_provider_exia.storage.mongo_schema import conflicting_key, document_of
+from airflow_provider_exia.storage.mongo_schema import conflicting_key
 from tests.silent import port_of_nobody, silent_server
 
 THINGS = Collection(name="things", fields={"name": str, "rank": int}, unique=(("name",), ("rank", "name")))
@@ -132,11 +132,12 @@ def test_a_password_in_the_place_of_a_port_is_not_shown(uri: str, database: str 
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "uri", ["mongodb://[::1]:27017/exia", "mongodb://a,b:1/exia", "mongodb://%2Ftmp%2Fm.sock/exia"]
-)
-def test_every_way_to_write_hosts_is_taken(uri: str) -> None:
-    MongoDocuments(uri).close()
+@pytest.mark.parametrize("hosts", ["[::1]:27017", "a,b:1", "%2Ftmp%2Fm.sock"])
+def test_every_way_to_write_hosts_is_taken(hosts: str) -> None:
+    with pytest.raises(InvalidInput, match="names no database") as refused:
+        MongoDocuments(f"mongodb://ann:secret@{hosts}/")
+
+    assert str(refused.value).startswith(f"mongodb://{hosts} names no database")
 
 
 def test_a_certificate_that_cannot_be_read_is_named_as_an_option() -> None:
@@ -234,7 +235,7 @@ def test_a_conflict_names_the_key_that_the_server_names(details: dict[str, Any],
 @pytest.mark.parametrize("more", [{}, {"body": None}, {"body": "{"}, {"body": "[]"}, {"body": {"name": "a"}}])
 def test_a_text_that_is_no_json_object_is_damaged_and_named(more: dict[str, Any]) -> None:
     with pytest.raises(DamagedDocument, match=r"document of 'things' \(name 'a'\) is .* 'body': it is no JSON object"):
-        document_of(THINGS, {"_id": 1, "name": "a", **more})
+        read_body(THINGS, {"_id": 1, "name": "a", **more})
 
 
 def test_a_limit_of_none_at_all_asks_nobody() -> None:
