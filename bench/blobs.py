@@ -4,7 +4,7 @@ Ours is the whole operation: ``publish`` (the file hashed, put, verified, made R
 written). Raw is ``fput_object``, which over plain HTTP hashes each part for its signature, and ``get_object`` streamed
 to a file: once with the SHA-256 of what came, as a careful reader writes it, and once without, which verifies nothing.
 All are on one server and take turns, the file is in the page cache for all, and what is read first after the writes is
-read once more, unmeasured. ``python -m bench.blobs [--mebibytes 1024] [--rounds 6]``; the last line is ``blobs: <the
+read once more, unmeasured. ``python -m bench.blobs [--mebibytes 1024] [--rounds 12]``; the last line is ``blobs: <the
 slower of the two, as a share of raw with its SHA-256> x``. The table also says what each cost this process and the
 server in CPU time, of which two cores have two seconds in each.
 """
@@ -160,7 +160,7 @@ def measure(server: S3Server, folder: Path, *, mebibytes: int, rounds: int) -> f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mebibytes", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=12)
     arguments = parser.parse_args()
     with private("minio") as server, tempfile.TemporaryDirectory(prefix="exia-bench-") as folder:
         ratio = measure(cast("S3Server", server), Path(folder), mebibytes=arguments.mebibytes, rounds=arguments.rounds)
