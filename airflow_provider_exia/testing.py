@@ -46,7 +46,7 @@ def check_train(
     train: Callable[[TrainingContext], Any],
     context: TrainingContext,
     *,
-    format: str,  # noqa: A002 - the field's own word
+    format: str,
     folder: Path,
     trusted_types: Sequence[str] = (),
 ) -> CheckedModel:

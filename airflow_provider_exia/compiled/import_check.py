@@ -76,7 +76,7 @@ def _describe(bag: Any) -> dict[str, Any]:
             continue
         try:
             DagSerialization.to_dict(dag)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the DAG processor would show it
+        except Exception as error:  # whatever it is, the DAG processor would show it
             errors.append(f"{dag_id}: {_sentence(error)}")
         else:
             dags.append(dag_id)

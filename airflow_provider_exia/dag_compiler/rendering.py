@@ -95,7 +95,7 @@ def _environment(loader: BaseLoader, write: Callable[[Any], str]) -> ImmutableSa
         loader=loader,
         undefined=StrictUndefined,
         finalize=finalize,
-        autoescape=False,  # noqa: S701 - no HTML is made here; entities inside Python code would change its values
+        autoescape=False,  # no HTML is made here; entities inside Python code would change its values
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -50,7 +50,7 @@ class Document:
 class _Loader(yaml.SafeLoader):
     """Resolves plain words as the core schema of YAML 1.2 does, and nothing else."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - filled below, per class
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # filled below, per class
 
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")

@@ -65,7 +65,7 @@ class AirflowProcess:
         self.started_at = datetime.now(UTC)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            self._leader = subprocess.Popen(
+            self._leader = subprocess.Popen(  # noqa: S603 - this Python and Airflow's own command
                 [sys.executable, "-m", "airflow", *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,

@@ -85,7 +85,7 @@ def rollback(resources: Resources, model: str, alias: str) -> Operation:
 def retirement(resources: Resources, model: str, version: int) -> Operation:
     """Take ``version`` out of use: out of every stack, never promoted again unless restored."""
 
-    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
+    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # no alias moves
         check_in_use(resources, model, version)
         aliases = newest.aliases if newest else {}
         _check_not_live(model, version, aliases)
@@ -98,7 +98,7 @@ def retirement(resources: Resources, model: str, version: int) -> Operation:
 def restoration(resources: Resources, model: str, version: int) -> Operation:
     """Take back a retirement; the version does not return to stacks."""
 
-    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
+    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # no alias moves
         _check_retired(resources, model, version)
         return Change(version=version, aliases=newest.aliases if newest else {})
 
@@ -111,7 +111,7 @@ def collection(resources: Resources, model: str, version: int, *, before: dateti
     :param before: when it must have been retired
     """
 
-    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
+    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # no alias moves
         check_collectable(resources, model, version, before=before)
         return Change(version=version, aliases=newest.aliases if newest else {})
 

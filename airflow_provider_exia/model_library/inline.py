@@ -39,7 +39,7 @@ class InlineObjects:
         model: str,
         value: Any,
         *,
-        format: str = "json",  # noqa: A002 - the field's own word
+        format: str = "json",
         others: Sequence[SourceFile] = (),
         metrics: Mapping[str, float] | None = None,
         lineage: Lineage | None = None,

@@ -60,7 +60,7 @@ class ModelLibrary(InlineObjects):
         model: str,
         source: str | Path | Sequence[SourceFile],
         *,
-        format: str,  # noqa: A002 - the field's own word
+        format: str,
         metrics: Mapping[str, float] | None = None,
         lineage: Lineage | None = None,
         input_schema: Mapping[str, str] | None = None,
@@ -90,7 +90,7 @@ class ModelLibrary(InlineObjects):
         )
         return publishing.publish(self.resources, publication)
 
-    def check_publishable(self, model: str, *, format: str) -> None:  # noqa: A002 - the field's own word
+    def check_publishable(self, model: str, *, format: str) -> None:
         """Refuse what ``publish`` would refuse after the work: a name, a format, or a missing signing key.
 
         :raises InvalidInput: the name or the format cannot be one

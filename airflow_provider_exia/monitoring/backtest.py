@@ -182,7 +182,7 @@ class _Replay:
         accepted = newest is not None and newest.ticket is not None and newest.run_id == run_id
         return RunState.SUCCEEDED if accepted else RunState.ABSENT
 
-    def roll_back(self, *, expected: int, token: str, reason: str) -> tuple[RollbackOutcome, int]:  # noqa: ARG002 - the protocol's
+    def roll_back(self, *, expected: int, token: str, reason: str) -> tuple[RollbackOutcome, int]:
         """Take the newest promotion back."""
         if len(self._alias.stack) < 2:
             return RollbackOutcome.NOTHING_OLDER, 0

@@ -50,7 +50,7 @@ class ModelWriteOperator(ExiaOperator):
         model: str,
         file: str | None = None,
         inline: Any = None,
-        format: str,  # noqa: A002 - the field's own word
+        format: str,
         holdout: str | None = None,
         others: Sequence[str] = (),
         metrics: Mapping[str, float] | None = None,

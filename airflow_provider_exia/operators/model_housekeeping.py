@@ -120,7 +120,7 @@ class ModelVerifyOperator(ExiaOperator):
         super().__init__(**kwargs)
         self.models = models
 
-    def execute(self, context: Context) -> dict[str, int]:  # noqa: ARG002 - nothing is written, so nobody is named
+    def execute(self, context: Context) -> dict[str, int]:  # nothing is written, so nobody is named
         """Verify."""
         from airflow_provider_exia.model_library.verifying import verify
 

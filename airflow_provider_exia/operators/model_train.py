@@ -57,7 +57,7 @@ class ModelTrainOperator(ExiaOperator):
         self,
         *,
         model: str,
-        format: str,  # noqa: A002 - the field's own word
+        format: str,
         train: Function | None = None,
         data: str | None = None,
         extract: Function | None = None,

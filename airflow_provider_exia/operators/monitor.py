@@ -244,7 +244,7 @@ class RetrainOperator(ExiaOperator):
         self.work = work
         self.retrain = retrain
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> None:
         """Trigger, or skip."""
         from airflow_provider_exia.monitoring.acceptance import RetrainRequest
 

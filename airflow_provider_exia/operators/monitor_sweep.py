@@ -119,7 +119,7 @@ class SweepReportOperator(ExiaOperator):
         super().__init__(**kwargs)
         self.errors = errors
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> None:
         """Say what is broken."""
         if self.errors:
             raise SomeMonitorsBroken(self.errors)

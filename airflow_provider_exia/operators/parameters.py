@@ -65,7 +65,7 @@ class ParameterReadOperator(ParameterOperator):
         self.name = name
         self.prefix = prefix
 
-    def execute(self, context: Context) -> Any:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> Any:
         """Read."""
         if bool(self.name) == bool(self.prefix):
             raise InvalidInput("ParameterReadOperator: give 'name' for one parameter, or 'prefix' for all below it")
@@ -94,7 +94,7 @@ class ParameterSnapshotOperator(ParameterOperator):
         self.prefix = prefix
         self.needed = needed
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> dict[str, Any]:
         """Take the snapshot."""
         snapshot = self.hook.snapshot(self.prefix, needed=self.needed)
         self.log.info("%d parameters below %s, digest %s", len(snapshot.values), self.prefix, snapshot.digest[:12])

@@ -54,7 +54,7 @@ class ServiceRegisterOperator(ServiceOperator):
         self.meta = meta
         self.checks = checks
 
-    def execute(self, context: Context) -> str:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> str:
         """Register."""
         from airflow_provider_exia.services.records import Service, port_of, serving
 
@@ -85,7 +85,7 @@ class ServiceDeregisterOperator(ServiceOperator):
         super().__init__(**kwargs)
         self.service_id = service_id
 
-    def execute(self, context: Context) -> bool:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> bool:
         """Remove."""
         was_there = self.hook.deregister(self.service_id)
         self.log.info("%s %s", self.service_id, "is removed" if was_there else "was not there")
@@ -109,7 +109,7 @@ class ServiceMaintenanceOperator(ServiceOperator):
         self.is_on = is_on
         self.reason = reason
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> None:
         """Switch it."""
         self.hook.maintain(self.service_id, is_on=self.is_on, reason=self.reason)
         self.log.info("maintenance of %s is %s", self.service_id, "on" if self.is_on else "off")
@@ -146,7 +146,7 @@ class ServiceDiscoverOperator(ServiceOperator):
         self.path = path
         self.scheme = scheme
 
-    def execute(self, context: Context) -> str:  # noqa: ARG002 - the same for every context
+    def execute(self, context: Context) -> str:
         """Look once."""
         version = None if self.version is None else str(self.version)
         return self.hook.discover(self.name, version=version, tag=self.tag, path=self.path, scheme=self.scheme)

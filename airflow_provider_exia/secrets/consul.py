@@ -63,14 +63,14 @@ class ConsulBackend(BaseSecretsBackend):
         if connections_prefix is not None:
             log.warning("connections are read from Consul, where whoever may read %r sees them", connections_prefix)
 
-    def get_variable(self, key: str, team_name: str | None = None) -> str | None:  # noqa: ARG002 - Airflow's signature
+    def get_variable(self, key: str, team_name: str | None = None) -> str | None:  # Airflow's signature
         """Return a variable's text, or None.
 
         :raises ExiaError: Consul cannot be asked
         """
         return self._text(self.variables_prefix, key)
 
-    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:  # noqa: ARG002 - as above
+    def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:  # Airflow's too
         """Return a connection as URI or JSON, or None.
 
         :raises ExiaError: Consul cannot be asked

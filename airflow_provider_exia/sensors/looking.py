@@ -33,7 +33,7 @@ class LookingSensor(BaseSensorOperator):
     def trigger(self) -> LookingTrigger:
         """What looks; subclasses keep the one they made."""
 
-    def poke(self, context: Context) -> Any:  # noqa: ARG002 - the same for every context
+    def poke(self, context: Context) -> Any:
         """Look once."""
         from airflow.sdk import PokeReturnValue
 
@@ -61,7 +61,7 @@ class LookingSensor(BaseSensorOperator):
             self.log.info("%s", found)
         return found
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002 - Airflow's signature
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # Airflow's signature
         """Go on after the trigger's event."""
         if event["status"] != "found":
             raise ExiaError(event["message"])

@@ -100,7 +100,7 @@ class LocalBlobs:
         """Remove a blob; absent is success."""
         _remove(self._path(key))
 
-    def unfinished(self, prefix: str, *, before: datetime) -> Sequence[str]:  # noqa: ARG002 - no name tells its key
+    def unfinished(self, prefix: str, *, before: datetime) -> Sequence[str]:  # no name tells its key
         """Name the temporary files that nobody has written to since ``before``."""
         folder = self.root / _INCOMING
         try:

@@ -44,7 +44,7 @@ class Surroundings:
             since=alias.since, promoted=move.action is Action.PROMOTE, stack=alias.stack, reason=move.reason
         )
 
-    def run_state(self, run_id: str) -> RunState:  # noqa: ARG002 - there is none
+    def run_state(self, run_id: str) -> RunState:  # there is none
         return RunState.ABSENT
 
     def roll_back(self, *, expected: int, token: str, reason: str) -> tuple[RollbackOutcome, int]:

@@ -22,7 +22,7 @@ def _unchanged(_version: int, state: Any) -> Any:
 
 
 def _restoration_of_anything(_resources: Resources, _model: str, version: int) -> Operation:
-    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # noqa: ARG001 - no alias moves
+    def decide(newest: JournalEntry | None, expected: int | None) -> Change:  # no alias moves
         return Change(version=version, aliases=newest.aliases if newest else {})
 
     return Operation(action=Action.RESTORE, version=version, decide=decide)

@@ -37,7 +37,7 @@ def _accept_any_ticket(journal: MonitorJournal, request: RetrainRequest, *, by: 
     return _accept(journal, request, by=by)
 
 
-def _request_with_one_ticket(*, monitor: str, episode: int, ticket: str) -> RetrainRequest:  # noqa: ARG001 - taken away
+def _request_with_one_ticket(*, monitor: str, episode: int, ticket: str) -> RetrainRequest:  # taken away
     return RetrainRequest(monitor=monitor, episode=episode, ticket=f"ticket of {episode}")
 
 

@@ -47,7 +47,7 @@ TRAINED = 4
 
 _log = logging.getLogger("exia.simulation")
 _log.setLevel(logging.CRITICAL)
-_NOBODY_LISTENS = {MODEL_EVENTS: SimpleNamespace(add=lambda _asset, extra: None)}  # noqa: ARG005 - called by that name
+_NOBODY_LISTENS = {MODEL_EVENTS: SimpleNamespace(add=lambda _asset, extra: None)}  # called by that name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class Request(Operation):
         except WriteUnknown:
             return None
 
-    def run_again(self, library: ModelLibrary) -> Hashable:  # noqa: ARG002 - nothing is asked twice
+    def run_again(self, library: ModelLibrary) -> Hashable:  # nothing is asked twice
         """Give up: the connection is gone, and a person looks at the history before asking again."""
         return None
 

@@ -172,7 +172,7 @@ class Actor:
             self.outcome = Outcome(OutcomeKind.UNAVAILABLE, "after a write" if self.sent else str(error))
         except (ModelLibraryError, RequestRefused) as error:
             self.outcome = Outcome(OutcomeKind.REFUSED, f"{type(error).__name__}: {error}")
-        except Exception as error:  # noqa: BLE001 - whatever else comes out of an operation is a finding
+        except Exception as error:  # whatever else comes out of an operation is a finding
             self.outcome = Outcome(OutcomeKind.BROKEN, f"{type(error).__name__}: {error}")
 
 

@@ -37,7 +37,7 @@ class OnnxFormat:
             raise InvalidInput(f"the graph cannot be written as onnx: {error}") from error
         path.write_bytes(content)
 
-    def load(self, path: Path, *, trust: Trust) -> Any:  # noqa: ARG002 - a graph builds no types
+    def load(self, path: Path, *, trust: Trust) -> Any:  # a graph builds no types
         """Read the graph; nothing runs it."""
         return _read(path, purpose="reading an onnx file")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle  # noqa: S403 - reached only through format_named(allow_pickle=True)
+import pickle  # reached only through format_named(allow_pickle=True)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class PickleFormat:
         except Exception as error:  # an object's own __reduce__ may raise anything
             raise _cannot_write(model, self.name, error) from error
 
-    def load(self, path: Path, *, trust: Trust) -> Any:  # noqa: ARG002 - no list could hold a pickle back
+    def load(self, path: Path, *, trust: Trust) -> Any:  # no list could hold a pickle back
         """Read an object, running whatever its writer put there."""
         with path.open("rb") as stream:
             return pickle.load(stream)  # noqa: S301 - the caller asked for it and the signature was verified
@@ -69,7 +69,7 @@ class JoblibFormat:
         except Exception as error:  # an object's own __reduce__ may raise anything
             raise _cannot_write(model, self.name, error) from error
 
-    def load(self, path: Path, *, trust: Trust) -> Any:  # noqa: ARG002 - no list could hold a pickle back
+    def load(self, path: Path, *, trust: Trust) -> Any:  # no list could hold a pickle back
         """Read an object, running whatever its writer put there."""
         return import_library("joblib", extra="sklearn", purpose="reading a joblib file").load(path)
 

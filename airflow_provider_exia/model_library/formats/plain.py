@@ -38,7 +38,7 @@ class JsonFormat:
                 "return JSON values, or choose another format"
             ) from error
 
-    def load(self, path: Path, *, trust: Trust) -> Any:  # noqa: ARG002 - JSON builds no types
+    def load(self, path: Path, *, trust: Trust) -> Any:  # JSON builds no types
         """Read a JSON value."""
         return self._parse(path)
 
@@ -69,6 +69,6 @@ class RawFormat:
             raise InvalidInput(f"a model of type {type(model).__name__} cannot be written as raw: return bytes")
         path.write_bytes(model)
 
-    def load(self, path: Path, *, trust: Trust) -> Any:  # noqa: ARG002 - no types are built
+    def load(self, path: Path, *, trust: Trust) -> Any:  # no types are built
         """Read the bytes."""
         return path.read_bytes()

@@ -47,7 +47,7 @@ class SafetensorsFormat:
         except Exception as error:  # safetensors has no error of its own for a dtype that it does not know
             raise InvalidInput(f"the arrays cannot be written as safetensors ({error!r}): return numbers") from error
 
-    def load(self, path: Path, *, trust: Trust) -> Any:  # noqa: ARG002 - arrays are no types of anybody
+    def load(self, path: Path, *, trust: Trust) -> Any:  # arrays are no types of anybody
         """Read the arrays."""
         safetensors = import_library("safetensors.numpy", extra="safetensors", purpose="reading a safetensors file")
         try:

@@ -238,7 +238,7 @@ def test_a_token_without_rights_is_an_error_and_not_an_absent_variable(consul: C
 
 
 @pytest.fixture
-def run(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:  # noqa: ARG001 - sets the connection
+def run(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:  # sets the connection
     monkeypatch.setenv("LOGNAME", "ada")
     return lambda *words: CliRunner().invoke(exia, ["parameters", *words])
 

@@ -44,7 +44,7 @@ NASTY = [
     "界",
     ")",
     "%",
-]  # noqa: E501 - one case a line
+]
 TEXTS = st.one_of(
     st.text(st.characters(), max_size=30),
     st.lists(st.sampled_from([*NASTY, "import os", "a", " "]), max_size=12).map("".join),

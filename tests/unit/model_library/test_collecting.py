@@ -150,7 +150,7 @@ class SharedBucket(SimulatedBlobs):
         super().__init__(Memory())
         self.uploads = list(uploads)
 
-    def unfinished(self, prefix: str, *, before: datetime) -> Sequence[str]:  # noqa: ARG002 - all are old
+    def unfinished(self, prefix: str, *, before: datetime) -> Sequence[str]:  # all are old
         return [upload for upload in self.uploads if upload.startswith(prefix)]
 
     def abort(self, upload: str) -> None:

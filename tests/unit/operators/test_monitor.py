@@ -46,7 +46,7 @@ class Instance(TaskInstance):
     """Answers as Airflow does when it is asked for runs."""
 
     runs: dict[str, str]
-    upstream: dict[str, str] = {}  # noqa: RUF012 - replaced, never changed
+    upstream: dict[str, str] = {}  # replaced, never changed
 
     def get_task_states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str], map_index: int | None) -> Any:
         assert (dag_id, run_ids, map_index) == (self.dag_id, [self.run_id], None)

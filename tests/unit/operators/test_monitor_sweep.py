@@ -39,7 +39,7 @@ class Instance(TaskInstance):
 
 
 @pytest.fixture
-def hook(library: ModelLibrary) -> MonitorHook:  # noqa: ARG001 - makes the connection
+def hook(library: ModelLibrary) -> MonitorHook:  # makes the connection
     return MonitorHook()
 
 

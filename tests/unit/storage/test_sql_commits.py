@@ -26,7 +26,7 @@ class Disk:
 
     def transact(self, writes: Sequence[Write]) -> None:
         for write in writes:
-            write.run(None)  # type: ignore[arg-type] - these statements need no connection
+            write.run(None)  # type: ignore[arg-type]  # these statements need no connection
         if not self.committed:
             self.reached.set()
             assert self.released.wait(SECONDS)
